@@ -1,0 +1,188 @@
+# How this project declares libraries, executables, tests and benchmarks.
+#
+# A folder of src/ is one static library. Its sources are found by name, so that adding a file needs no edit here:
+#   x.cpp         belongs to the library
+#   x_test.cpp    belongs to the folder's test program, <folder>_test
+#   x_bench.cpp   belongs to the folder's benchmark program, <folder>_bench
+#   x.proto       is compiled when the folder's PROTOS names it
+
+include(GNUInstallDirs)
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(date REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
+if(NOT TARGET yaml-cpp)
+  add_library(yaml-cpp ALIAS yaml-cpp::yaml-cpp)
+endif()
+
+# --- flags ---------------------------------------------------------------------------------------------------------
+
+add_library(escala_flags INTERFACE)
+target_compile_options(escala_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
+  -Wunused -Woverloaded-virtual -Wnull-dereference -Wimplicit-fallthrough -Werror)
+# g++ 12 reports these inside libstdc++ and protobuf headers at -O2, wrongly.
+target_compile_options(escala_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-null-dereference -Wno-restrict -Wno-free-nonheap-object>
+  -Wno-missing-field-initializers)
+target_compile_options(escala_flags INTERFACE -fstack-protector-strong -fcf-protection
+  $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+target_link_options(escala_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+if(ESCALA_SANITIZE)
+  target_compile_options(escala_flags INTERFACE -fsanitize=${ESCALA_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(escala_flags INTERFACE -fsanitize=${ESCALA_SANITIZE})
+  if(ESCALA_SANITIZE MATCHES "thread")
+    target_compile_options(escala_flags INTERFACE -Wno-tsan)
+  endif()
+endif()
+target_compile_definitions(escala_flags INTERFACE ESCALA_VERSION="${PROJECT_VERSION}")
+include(CheckPIESupported)
+check_pie_supported()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros ${CCACHE})
+endif()
+
+# --- generated code ------------------------------------------------------------------------------------------------
+
+# Generated headers are included as "<folder>/<name>.pb.h".
+function(escala_protos target folder)
+  set(out ${CMAKE_BINARY_DIR}/gen)
+  file(MAKE_DIRECTORY ${out}/${folder})
+  foreach(proto IN LISTS ARGN)
+    string(REGEX REPLACE "\\.proto$" "" stem ${proto})
+    set(from ${CMAKE_SOURCE_DIR}/src/${folder}/${proto})
+    set(to ${out}/${folder}/${stem}.pb)
+    add_custom_command(OUTPUT ${to}.cc ${to}.h
+      COMMAND protobuf::protoc --proto_path=${CMAKE_SOURCE_DIR}/src --cpp_out=${out} ${folder}/${proto}
+      WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/src
+      DEPENDS ${from} VERBATIM)
+    list(APPEND generated ${to}.cc)
+  endforeach()
+  add_library(${target}_protos OBJECT ${generated})
+  target_include_directories(${target}_protos SYSTEM PUBLIC ${out} ${Protobuf_INCLUDE_DIRS})
+  target_compile_options(${target}_protos PRIVATE -w)
+  if(ESCALA_SANITIZE MATCHES "thread")
+    target_compile_options(${target}_protos PRIVATE -fsanitize=thread)
+  elseif(ESCALA_SANITIZE)
+    target_compile_options(${target}_protos PRIVATE -fsanitize=address)
+  endif()
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_protos>)
+  target_include_directories(${target} SYSTEM PUBLIC ${out})
+  add_dependencies(${target} ${target}_protos)
+endfunction()
+
+# --- libraries and programs ------------------------------------------------------------------------------------------
+
+set_property(GLOBAL PROPERTY ESCALA_BENCH_FOLDERS "")
+
+function(escala_library folder)
+  cmake_parse_arguments(A "" "" "PROTOS;UNITS;LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cpp)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  set(benches ${sources})
+  list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|main)\\.cpp$|/main\\.cpp$")
+  set(target escala_${folder})
+  if(NOT sources AND NOT A_PROTOS)
+    set(empty ${CMAKE_BINARY_DIR}/gen/${folder}_empty.cpp)
+    file(WRITE ${empty} "namespace escala {}\n")
+    set(sources ${empty})
+  endif()
+  add_library(${target} STATIC ${sources})
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  foreach(unit IN LISTS A_UNITS)
+    target_link_libraries(${target} PUBLIC escala_${unit})
+  endforeach()
+  target_link_libraries(${target} PRIVATE escala_flags PUBLIC ${A_LINK})
+  if(A_PROTOS)
+    escala_protos(${target} ${folder} ${A_PROTOS})
+    set_property(GLOBAL APPEND PROPERTY ESCALA_PROTO_FOLDERS ${folder})
+    if(NOT folder STREQUAL "wire")
+      target_link_libraries(${target} PUBLIC protobuf::libprotobuf)
+    endif()
+  endif()
+  # Folders above one with generated headers must wait for them.
+  foreach(unit IN LISTS A_UNITS)
+    get_property(with_protos GLOBAL PROPERTY ESCALA_PROTO_FOLDERS)
+    if(unit IN_LIST with_protos)
+      add_dependencies(${target} escala_${unit}_protos)
+    endif()
+  endforeach()
+  if(ESCALA_TESTS AND tests)
+    find_package(GTest REQUIRED)
+    add_executable(${folder}_test ${tests})
+    target_link_libraries(${folder}_test PRIVATE escala_flags ${target} GTest::gmock GTest::gtest_main)
+    # What is tested is optimised; the tests themselves only have to compile quickly.
+    target_compile_options(${folder}_test PRIVATE $<$<CONFIG:Release>:-O1>)
+    escala_lite_runtime(${folder}_test ${folder})
+    find_library(RAPIDCHECK rapidcheck)
+    if(RAPIDCHECK)
+      target_link_libraries(${folder}_test PRIVATE ${RAPIDCHECK})
+    endif()
+    set_property(GLOBAL APPEND PROPERTY ESCALA_TEST_PROGRAMS ${folder}_test)
+  endif()
+  if(ESCALA_BENCH AND benches)
+    find_package(benchmark REQUIRED)
+    add_executable(${folder}_bench ${benches})
+    target_link_libraries(${folder}_bench PRIVATE escala_flags ${target} benchmark::benchmark_main)
+    escala_lite_runtime(${folder}_bench ${folder})
+  endif()
+endfunction()
+
+# wire's messages use protobuf's lite runtime, so that the agent can link just that. Every program but the agent takes
+# the full one, which contains it: linking both into one program would register each message twice.
+function(escala_lite_runtime program folder)
+  target_link_libraries(${program} PRIVATE protobuf::libprotobuf)
+endfunction()
+
+function(escala_executable name)
+  cmake_parse_arguments(A "STATIC_DEPENDENCIES" "MAIN" "UNITS" ${ARGN})
+  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${A_MAIN})
+    return()
+  endif()
+  add_executable(${name} ${A_MAIN})
+  target_link_libraries(${name} PRIVATE escala_flags)
+  if(A_STATIC_DEPENDENCIES)
+    # One file to copy to an instance: everything but libc, libm and their like comes from .a files. Hence our archives
+    # by path (linking their targets would bring the shared libraries they were declared with), and fmt from source.
+    foreach(unit IN LISTS A_UNITS)
+      target_link_libraries(${name} PRIVATE $<TARGET_FILE:escala_${unit}>)
+      add_dependencies(${name} escala_${unit})
+    endforeach()
+    target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/static_fmt.cpp)
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+    target_include_directories(${name} SYSTEM PRIVATE ${CMAKE_BINARY_DIR}/gen)
+    target_link_libraries(${name} PRIVATE
+      -l:libnghttp2.a -l:libssl.a -l:libcrypto.a -l:libprotobuf-lite.a -l:libz.a Threads::Threads)
+    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc -Wl,--as-needed -Wl,--gc-sections
+      -Wl,-z,pack-relative-relocs)  # 0.5 MiB less to read at each start; glibc 2.36
+  else()
+    foreach(unit IN LISTS A_UNITS)
+      target_link_libraries(${name} PRIVATE escala_${unit})
+    endforeach()
+    target_link_libraries(${name} PRIVATE protobuf::libprotobuf)
+  endif()
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+
+# bench/<name>.cpp: one program each, free to use every library.
+function(escala_benchmarks)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.cpp)
+  foreach(source IN LISTS sources)
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(bench_${name} ${source})
+    target_link_libraries(bench_${name} PRIVATE escala_flags escala_app escala_agent protobuf::libprotobuf)
+  endforeach()
+endfunction()

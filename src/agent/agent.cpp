@@ -1,0 +1,163 @@
+#include "agent/agent.h"
+
+#include <cstdio>
+
+#include "agent/collector.h"
+#include "agent/footprint.h"
+#include "agent/reporter.h"
+#include "agent/responder.h"
+#include "agent/samplers.h"
+#include "agent/workload.h"
+#include "base/log.h"
+#include "base/random.h"
+
+namespace escala {
+namespace {
+
+// By then the first samples were taken and the monitor was dialled.
+constexpr Duration kStartIsOver{2s};
+
+class Agent {
+ public:
+  explicit Agent(const AgentOptions& options) : options_(options), signals_(loop_) {}
+  int run();
+
+ private:
+  Status start();
+  Status start_workload();
+  void on_signal(int number, bool from_terminal);
+  void workload_ended();
+  void obey(const v1::Instruction& instruction);
+  void tell(uint32_t in_service, const std::string& lifecycle_state);
+  void stop();
+
+  const AgentOptions& options_;
+  wire::EventLoop loop_;
+  Signals signals_;
+  Told told_;
+  v1::WorkloadStatus workload_status_;
+  std::unique_ptr<Collector> collector_;
+  std::unique_ptr<Responder> responder_;
+  std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<Workload> workload_;
+  int exit_status_ = 0;
+  bool stopping_ = false;
+};
+
+// Start: the ears first (an address that is taken must be known before the workload runs), then the workload, then
+// sampling and reporting. Stop: when the workload has ended, what it left running is killed, the last report goes out,
+// and the loop ends; members go in reverse.
+Status Agent::start() {
+  loop_.poll(Duration{0});  // sets the loop's clock
+  // The wall clock: the time since boot would go back when the machine is rebooted, and an older incarnation is
+  // refused.
+  const auto incarnation = static_cast<uint64_t>(SystemClock().wall_now().time_since_epoch().count());
+  Identity identity{options_.instance, options_.group, options_.join_token, incarnation};
+  std::optional<wire::TlsFiles> tls;
+  if (!options_.tls_certificate.empty())
+    tls = wire::TlsFiles{options_.tls_certificate, options_.tls_key, options_.tls_authority};
+
+  ESCALA_ASSIGN(std::unique_ptr<Sampler> sampler, make_sampler(options_, told_, loop_.now()));
+  std::unique_ptr<Scraper> scraper;
+  if (options_.scrape) scraper = std::make_unique<Scraper>(loop_, *options_.scrape, options_.series);
+  collector_ = std::make_unique<Collector>(loop_, std::move(sampler), std::move(scraper), options_.period);
+
+  if (!options_.listen.empty()) {
+    Responder::Parts parts{identity, collector_.get(),
+                           [this] { return options_.command.empty() ? nullptr : &workload_status_; },
+                           [this](uint32_t in_service, const std::string& state) { tell(in_service, state); }};
+    auto listening = Responder::listen(loop_, {.listen = options_.listen, .tls = tls, .limits = {}}, std::move(parts));
+    if (!listening.ok()) return listening.error().in("--listen");
+    responder_ = std::move(listening).value();
+    log_info("agent", "answering polls on port {}", responder_->port());
+  }
+  if (!options_.pull_only) {
+    ReporterOptions report{.client = {.target = options_.manager, .tls = tls, .tls_name = options_.tls_name},
+                           .identity = identity,
+                           .batch = options_.batch,
+                           .urgent_step = options_.urgent_step,
+                           .seed = system_seed()};
+    reporter_ = std::make_unique<Reporter>(loop_, std::move(report), [this](const v1::Instruction& i) { obey(i); });
+  }
+  if (!options_.command.empty()) ESCALA_TRY(start_workload());
+  collector_->start([this](const v1::Sample* sample) {
+    if (reporter_) reporter_->report(sample);
+  });
+  if (reporter_) reporter_->start();
+  loop_.after(kStartIsOver, [] { give_back_startup_pages(); });
+  return {};
+}
+
+Status Agent::start_workload() {
+  auto started = Workload::start(options_.command, signals_.original_mask());
+  if (!started.ok()) {
+    exit_status_ = started.error().kind == ErrorKind::NotFound ? Workload::kExitNotFound : Workload::kExitNotExecutable;
+    return started.error().in("--exec");
+  }
+  workload_ = std::move(started).value();
+  workload_status_.set_running(true);
+  if (reporter_) reporter_->set_workload(workload_status_);
+  return {};
+}
+
+void Agent::on_signal(int number, bool from_terminal) {
+  if (number == SIGCHLD) {
+    if (workload_ && workload_->reap()) workload_ended();
+    return;
+  }
+  if (workload_) {
+    // A terminal's signal has reached the workload already: it went to the whole foreground group.
+    if (!from_terminal) workload_->signal(number);
+    return;
+  }
+  if (number == SIGTERM || number == SIGINT) stop();
+}
+
+void Agent::workload_ended() {
+  exit_status_ = workload_->status();
+  log_info("agent", "the workload has ended with status {}", exit_status_);
+  kill_descendants();
+  workload_status_.set_running(false);
+  workload_status_.set_exit_status(exit_status_);
+  if (reporter_) reporter_->set_workload(workload_status_);
+  stop();
+}
+
+void Agent::stop() {
+  if (std::exchange(stopping_, true)) return;
+  if (reporter_)
+    reporter_->say_goodbye([this] { loop_.stop(); });
+  else
+    loop_.stop();
+}
+
+void Agent::obey(const v1::Instruction& instruction) {
+  if (instruction.period_ms() != 0) collector_->set_period(std::chrono::milliseconds(instruction.period_ms()));
+  tell(instruction.in_service(), instruction.lifecycle_state());
+}
+
+void Agent::tell(uint32_t in_service, const std::string& lifecycle_state) {
+  if (in_service != 0) told_.in_service = in_service;
+  if (!lifecycle_state.empty()) told_.lifecycle_state = lifecycle_state;
+}
+
+int Agent::run() {
+  signals_.on_signal([this](int number, bool from_terminal) { on_signal(number, from_terminal); });
+  if (const Status started = start(); !started.ok()) {
+    std::fprintf(stderr, "escala-agent: %s\n", printable(started.error().message).c_str());
+    return exit_status_ != 0 ? exit_status_ : started.error().kind == ErrorKind::Invalid ? 2 : 1;
+  }
+  loop_.run();
+  reporter_.reset();
+  loop_.poll(Duration{0});  // what was posted holds on to the loop
+  return exit_status_;
+}
+
+}  // namespace
+
+int run_agent(const AgentOptions& options) {
+  Agent agent(options);
+  return agent.run();
+}
+
+}  // namespace escala

@@ -1,0 +1,257 @@
+// CreateAutoScalingGroup, UpdateAutoScalingGroup, DeleteAutoScalingGroup, DescribeAutoScalingGroups,
+// SetDesiredCapacity.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/actions.h"
+#include "api/convert.h"
+#include "api/groups.h"
+#include "api/paging.h"
+
+namespace escala::api {
+namespace {
+
+constexpr int kGroupsPerPage = 50;
+
+Failure create_group(const Context& context, const CreateAutoScalingGroupRequest& request, Empty&) {
+  return change(context, [&](Batch& batch) -> Failure {
+    LoadedGroup made;
+    Group& group = made.group;
+    group.name = GroupName(request.autoscalinggroupname());
+    auto existing = context.store.get(keys::group(group.name));
+    if (!existing) return from_error(existing.error());
+    if (*existing)
+      return already_exists(fmt::format(
+          "AutoScalingGroup by this name already exists - A group with the name {} already exists", group.name));
+    ESCALA_API_TRY(check_room_for_group(context));
+    if (!request.has_launchconfigurationname())
+      return validation_error(
+          "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or "
+          "MixedInstancesPolicy "
+          "parameter.");
+    group.created_at = context.clock.now();
+    ESCALA_API_TRY(use_spec(context, request.launchconfigurationname(), group, batch));
+    Faults faults;
+    set_settings(request, "", group, faults);
+    if (group.zones.empty()) group.zones.emplace_back(std::string(kDefaultZone));
+    group.min_size = request.minsize();
+    group.max_size = request.maxsize();
+    group.desired_capacity = request.has_desiredcapacity() ? request.desiredcapacity() : request.minsize();
+    for (int i = 0; i < request.lifecyclehookspecificationlist_size(); ++i)
+      if (auto hook = to_hook(request.lifecyclehookspecificationlist(i), nullptr,
+                              fmt::format("LifecycleHookSpecificationList[{}]", i), faults))
+        put_by_name(group.hooks, std::move(*hook));
+    ESCALA_API_TRY(set_tags(request.tags(), group));
+    check_whole(group, "", faults);
+    ESCALA_API_TRY(failure_of(faults));
+    keep_document(request, made.document);
+    put(batch, made);
+    return std::nullopt;
+  });
+}
+
+Failure update_group(const Context& context, const UpdateAutoScalingGroupRequest& request, Empty&) {
+  return change_group(context, GroupName(request.autoscalinggroupname()),
+                      [&](LoadedGroup& loaded, Batch& batch) -> Failure {
+                        Group& group = loaded.group;
+                        if (request.has_launchconfigurationname())
+                          ESCALA_API_TRY(use_spec(context, request.launchconfigurationname(), group, batch));
+                        Faults faults;
+                        set_settings(request, "", group, faults);
+                        if (request.has_minsize()) group.min_size = request.minsize();
+                        if (request.has_maxsize()) group.max_size = request.maxsize();
+                        // Desired belongs to the autoscaler: without DesiredCapacity it is only pulled into the new
+                        // bounds (rule R17).
+                        if (request.has_desiredcapacity())
+                          group.desired_capacity = request.desiredcapacity();
+                        else if (group.min_size <= group.max_size)
+                          group.desired_capacity = std::clamp(group.desired_capacity, group.min_size, group.max_size);
+                        check_whole(group, "", faults);
+                        ESCALA_API_TRY(failure_of(faults));
+                        keep_document(request, loaded.document);
+                        return std::nullopt;
+                      });
+}
+
+Failure delete_group(const Context& context, const DeleteAutoScalingGroupRequest& request, Empty&) {
+  const GroupName name(request.autoscalinggroupname());
+  return change(context, [&](Batch& batch) -> Failure {
+    ESCALA_API_LOAD(LoadedGroup loaded, load_group(context, name));
+    if (loaded.group.deleting) return std::nullopt;  // under way already
+    auto instances = context.store.scan(keys::instances(name), {}, 5);
+    if (!instances) return from_error(instances.error());
+    auto operations = context.store.scan(keys::operations(name), {}, 1);
+    if (!operations) return from_error(operations.error());
+    if (!request.forcedelete()) {
+      if (!instances->empty())
+        return resource_in_use(
+            fmt::format("You cannot delete an AutoScalingGroup while there are instances or pending Spot "
+                        "instance request(s) still in the group: {}",
+                        instance_ids(*instances)));
+      if (!operations->empty())
+        return scaling_activity_in_progress(
+            "You cannot delete an AutoScalingGroup while there are scaling activities in progress for that group.");
+    }
+    // Control terminates what is left, then removes the group and all its records.
+    loaded.group.deleting = true;
+    loaded.group.min_size = 0;
+    loaded.group.desired_capacity = 0;
+    put(batch, loaded);
+    return std::nullopt;
+  });
+}
+
+Failure describe_groups(const Context& context, const DescribeAutoScalingGroupsRequest& request,
+                        DescribeAutoScalingGroupsResponse& response) {
+  constexpr std::string_view kOperation = "DescribeAutoScalingGroups";
+  ESCALA_API_LOAD(std::string after, page_start(context, kOperation, request));
+  const size_t limit = page_size(request, kGroupsPerPage);
+  const bool with_instances = !request.has_includeinstances() || request.includeinstances();
+  while (true) {
+    ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, after, limit + 1));
+    for (const LoadedGroup& loaded : groups) {
+      if (static_cast<size_t>(response.autoscalinggroups_size()) == limit) {
+        go_on_after(context, kOperation, after, response);
+        return std::nullopt;
+      }
+      after = keys::group(loaded.group.name);
+      if (!wants(request.autoscalinggroupnames(), loaded.group.name.str())) continue;
+      ESCALA_API_TRY(from_group(context, loaded, with_instances, *response.add_autoscalinggroups()));
+    }
+    if (groups.size() <= limit) return std::nullopt;
+  }
+}
+
+Failure set_desired_capacity(const Context& context, const SetDesiredCapacityRequest& request, Empty&) {
+  return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
+    Group& group = loaded.group;
+    const int wanted = request.desiredcapacity();
+    if (wanted < group.min_size)
+      return validation_error(fmt::format(
+          "New SetDesiredCapacity value {} is below min value {} for the AutoScalingGroup.", wanted, group.min_size));
+    if (wanted > group.max_size)
+      return validation_error(fmt::format(
+          "New SetDesiredCapacity value {} is above max value {} for the AutoScalingGroup.", wanted, group.max_size));
+    if (request.honorcooldown()) ESCALA_API_TRY(check_cooldown(context, group.name));
+    group.desired_capacity = wanted;
+    return std::nullopt;
+  });
+}
+
+}  // namespace
+
+Failure check_room_for_group(const Context& context) {
+  auto groups = context.store.scan(keys::kGroups, {}, kMaxGroups);
+  if (!groups) return from_error(groups.error());
+  if (groups->size() >= kMaxGroups)
+    return limit_exceeded(fmt::format("this manager has {} groups, the most it takes", kMaxGroups));
+  return std::nullopt;
+}
+
+Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch) {
+  const std::string key = keys::spec(LaunchSpecId(id));
+  auto record = context.store.get(key);
+  if (!record) return from_error(record.error());
+  if (!*record)
+    return validation_error(fmt::format(
+        "Launch configuration name not found - A launch configuration with the name: {} does not exist", shown(id)));
+  auto spec = parse<state::LaunchSpec>(key, (*record)->value);
+  if (!spec) return from_error(spec.error());
+  batch.expect(key, (*record)->version);  // it may not be deleted while we begin to use it
+  use_spec(*spec, group);
+  return std::nullopt;
+}
+
+void use_spec(const state::LaunchSpec& spec, Group& group) {
+  const bool first = group.spec.id.empty();
+  group.spec = {.id = LaunchSpecId(spec.id()), .is_template = false, .created_at = from_us(spec.created_at())};
+  // Instances without an agent would be given up for never having reported.
+  if (first || !spec.process().agent()) group.agent_expected = spec.process().agent();
+}
+
+Failure set_tags(const google::protobuf::RepeatedPtrField<Tag>& tags, Group& group) {
+  for (const Tag& tag : tags) {
+    if (tag.key().starts_with("aws:"))
+      return validation_error(fmt::format("tag key '{}': keys that begin with 'aws:' are reserved", shown(tag.key())));
+    const auto found = std::find_if(group.tags.begin(), group.tags.end(),
+                                    [&](const escala::Tag& each) { return each.key == tag.key(); });
+    if (found != group.tags.end())
+      *found = to_tag(tag);
+    else
+      group.tags.push_back(to_tag(tag));
+  }
+  if (group.tags.size() > kMaxTags) return limit_exceeded(fmt::format("a group takes at most {} tags", kMaxTags));
+  return std::nullopt;
+}
+
+Failure check_cooldown(const Context& context, const GroupName& name) {
+  const std::string key = keys::memory(name);
+  auto record = context.store.get(key);
+  if (!record) return from_error(record.error());
+  if (!*record) return std::nullopt;
+  auto memory = parse<state::GroupMemory>(key, (*record)->value);
+  if (!memory) return from_error(memory.error());
+  const TimePoint until = from_us(memory->cooldown_until());
+  if (until <= context.clock.now()) return std::nullopt;
+  return scaling_activity_in_progress(
+      fmt::format("Scaling activity is in progress or the group is in its cooldown until {} and HonorCooldown is true",
+                  iso8601(until)));
+}
+
+std::string instance_ids(const std::vector<Record>& records) {
+  std::string out;
+  for (const Record& record : records) {
+    const size_t slash = record.key.rfind('/');
+    out += (out.empty() ? "" : ", ") + record.key.substr(slash + 1);
+  }
+  return out;
+}
+
+Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_instances, AutoScalingGroup& to) {
+  const Group& group = loaded.group;
+  to.set_autoscalinggroupname(group.name.str());
+  to.set_autoscalinggrouparn(group_arn(group));
+  to.set_launchconfigurationname(group.spec.id.str());
+  to.set_minsize(group.min_size);
+  to.set_maxsize(group.max_size);
+  to.set_desiredcapacity(group.desired_capacity);
+  to.set_defaultcooldown(static_cast<int32_t>(group.default_cooldown / 1s));
+  for (const ZoneName& zone : group.zones) to.add_availabilityzones(zone.str());
+  const GroupDocument& document = loaded.document;
+  to.set_healthchecktype(document.has_healthchecktype() ? document.healthchecktype()
+                                                        : health_check_type(group.health_checks));
+  if (document.has_placementgroup()) to.set_placementgroup(document.placementgroup());
+  if (document.has_vpczoneidentifier()) to.set_vpczoneidentifier(document.vpczoneidentifier());
+  if (document.has_context()) to.set_context(document.context());
+  to.set_healthcheckgraceperiod(static_cast<int32_t>(group.health_check_grace / 1s));
+  to.set_createdtime(iso8601(group.created_at));
+  for (const auto& [process, reason] : group.suspension_reasons) {
+    if (!has(group.suspended, process)) continue;
+    SuspendedProcess& suspended = *to.add_suspendedprocesses();
+    suspended.set_processname(std::string(name(process)));
+    suspended.set_suspensionreason(reason);
+  }
+  if (group.deleting) to.set_status("Delete in progress");
+  for (const escala::Tag& tag : group.tags) from_tag(group.name, tag, *to.add_tags());
+  for (const TerminationPolicy policy : group.termination_policies)
+    to.add_terminationpolicies(std::string(name(policy)));
+  to.set_newinstancesprotectedfromscalein(group.protect_new_instances);
+  if (group.default_warmup) to.set_defaultinstancewarmup(static_cast<int32_t>(*group.default_warmup / 1s));
+  from_settings(group, *to.mutable_escala());
+  to.set_paused(group.paused);
+  if (group.paused) to.set_pausedreason(group.paused_reason);
+  if (!with_instances) return std::nullopt;
+  ESCALA_API_LOAD(const std::vector<LoadedInstance> instances, load_instances(context, group.name));
+  for (const LoadedInstance& each : instances) from_instance(group.name, each.instance, *to.add_instances());
+  return std::nullopt;
+}
+
+std::vector<Action> group_actions() {
+  return {row("CreateAutoScalingGroup", kChanges, create_group), row("UpdateAutoScalingGroup", kChanges, update_group),
+          row("DeleteAutoScalingGroup", kChanges, delete_group),
+          row("DescribeAutoScalingGroups", kReads, describe_groups),
+          row("SetDesiredCapacity", kChanges, set_desired_capacity)};
+}
+
+}  // namespace escala::api

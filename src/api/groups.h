@@ -1,0 +1,31 @@
+// What several operations need to know about groups.
+#pragma once
+
+#include "api/autoscaling.pb.h"
+#include "api/context.h"
+
+namespace escala::api {
+
+// LimitExceeded when kMaxGroups are there.
+Failure check_room_for_group(const Context& context);
+// Makes the group launch this spec from now on; the batch then insists that the spec still exists.
+Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch);
+void use_spec(const state::LaunchSpec& spec, Group& group);
+// Adds or replaces tags by key.
+Failure set_tags(const google::protobuf::RepeatedPtrField<Tag>& tags, Group& group);
+// ScalingActivityInProgress while the group's cooldown runs.
+Failure check_cooldown(const Context& context, const GroupName& name);
+// The last part of each key: "i-1, i-2".
+std::string instance_ids(const std::vector<Record>& records);
+Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_instances, AutoScalingGroup& to);
+
+// What the engine does not read, from any message that has it.
+template <typename Message>
+void keep_document(const Message& from, GroupDocument& document) {
+  if (from.has_healthchecktype()) document.set_healthchecktype(from.healthchecktype());
+  if (from.has_placementgroup()) document.set_placementgroup(from.placementgroup());
+  if (from.has_vpczoneidentifier()) document.set_vpczoneidentifier(from.vpczoneidentifier());
+  if (from.has_context()) document.set_context(from.context());
+}
+
+}  // namespace escala::api

@@ -1,0 +1,380 @@
+// The operations over a memory store: semantics and wording as in AWS, conditions on what was read, refusals that
+// change nothing.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/actions.h"
+#include "api/fill.h"
+#include "api/json_reader.h"
+#include "api/routes.h"
+#include "store/activity.h"
+#include "store/memory_store.h"
+
+namespace escala::api {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr TimePoint kNow = TimePoint(std::chrono::seconds(1'795'435'200));  // 2026-11-23T12:00:00Z
+
+class Api : public testing::Test {
+ protected:
+  // The answer's JSON, or "Code: message".
+  std::string call(const std::string& operation, const std::string& json) {
+    Head head;
+    head.method = "POST";
+    head.target = "/v1/" + operation;
+    head.fields["content-type"] = "application/json";
+    const Answer answer = route(context_, head, json, Trust::Changes, "id");
+    if (answer.status == 200) return answer.body;
+    const auto error = read_json(answer.body);
+    return error->find("Error")->find("Code")->text + ": " + error->find("Error")->find("Message")->text;
+  }
+  std::string refused(const std::string& operation, const std::string& json) {
+    const Revision before = store_.revision();
+    std::string answer = call(operation, json);
+    EXPECT_EQ(store_.revision(), before) << "a refused request changed something: " << operation << " " << json;
+    return answer;
+  }
+  void make_group(const std::string& name = "web", const std::string& more = "") {
+    (void)call("CreateLaunchConfiguration",
+               R"({"LaunchConfigurationName":"lc","Process":{"Command":["sleep","9"],"ServicePort":80}})");
+    ASSERT_EQ(
+        call("CreateAutoScalingGroup", R"({"AutoScalingGroupName":")" + name +
+                                           R"(","LaunchConfigurationName":"lc","MinSize":1,"MaxSize":4)" + more + "}"),
+        "{}");
+  }
+  Group group(const std::string& name = "web") { return std::get<0>(load_group(context_, GroupName(name))).group; }
+  void add_instance(const std::string& id, LifecycleState state = LifecycleState::InService,
+                    const std::string& group = "web") {
+    LoadedInstance loaded;
+    loaded.group = GroupName(group);
+    loaded.instance.id = InstanceId(id);
+    loaded.instance.zone = ZoneName("local-a");
+    loaded.instance.state = state;
+    loaded.instance.address = "127.0.0.9:80";
+    loaded.instance.launched_at = loaded.instance.state_since = loaded.instance.health_since = kNow;
+    loaded.instance.in_service_at = kNow;
+    Batch batch;
+    put(batch, loaded);
+    ASSERT_TRUE(store_.commit(batch).ok());
+  }
+  Instance instance(const std::string& id) { return std::get<0>(find_instance(context_, InstanceId(id))).instance; }
+
+  MemoryStore store_;
+  LiveTable live_;
+  ManualClock clock_{kNow};
+  Context context_{store_, live_, clock_};
+};
+
+TEST_F(Api, CreatesDescribesUpdatesAndDeletesAGroup) {
+  make_group();
+  EXPECT_EQ(group().desired_capacity, 1);
+  EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), HasSubstr(R"("AutoScalingGroupName":"web")"));
+  EXPECT_THAT(refused("CreateAutoScalingGroup",
+                      R"({"AutoScalingGroupName":"web","LaunchConfigurationName":"lc","MinSize":1,"MaxSize":4})"),
+              HasSubstr("AlreadyExists"));
+  // Desired is pulled into the new bounds, and otherwise left alone.
+  EXPECT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","MinSize":2})"), "{}");
+  EXPECT_EQ(group().desired_capacity, 2);
+  EXPECT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","MinSize":1,"MaxSize":9})"), "{}");
+  EXPECT_EQ(group().desired_capacity, 2);
+  EXPECT_THAT(refused("DeleteLaunchConfiguration", R"({"LaunchConfigurationName":"lc"})"), HasSubstr("ResourceInUse"));
+  add_instance("i-1");
+  EXPECT_THAT(refused("DeleteAutoScalingGroup", R"({"AutoScalingGroupName":"web"})"),
+              HasSubstr("ResourceInUse: You cannot delete an AutoScalingGroup while there are instances"));
+  EXPECT_EQ(call("DeleteAutoScalingGroup", R"({"AutoScalingGroupName":"web","ForceDelete":true})"), "{}");
+  EXPECT_TRUE(group().deleting);
+  EXPECT_THAT(refused("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","MaxSize":3})"),
+              HasSubstr("ScalingActivityInProgress"));
+}
+
+TEST_F(Api, RebalanceIsASettingOfTheGroup) {
+  make_group("web", R"(,"Escala":{"Rebalance":true})");
+  EXPECT_TRUE(group().rebalance);
+  EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), HasSubstr(R"("Rebalance":true)"));
+  EXPECT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","Escala":{"Observe":true}})"), "{}");
+  EXPECT_TRUE(group().rebalance) << "what is not named stays";
+  EXPECT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","Escala":{"Rebalance":false}})"), "{}");
+  EXPECT_FALSE(group().rebalance);
+}
+
+TEST_F(Api, SaysWhatIsWrongAsAwsDoes) {
+  make_group();
+  const std::pair<std::string, std::string> create[] = {
+      {R"({"MinSize":-1,"MaxSize":4,"LaunchConfigurationName":"lc","AutoScalingGroupName":"a:b"})",
+       "ValidationError: 2 validation errors detected: Value 'a:b' at 'autoScalingGroupName' failed to satisfy "
+       "constraint: Member must satisfy regular "
+       "expression pattern: [!-9;-~]+; Value '-1' at 'minSize' failed to satisfy constraint: Member must have value "
+       "greater than or equal to 0"},
+      {R"({"AutoScalingGroupName":"b","MinSize":"abc","MaxSize":4})",
+       "Value 'abc' at 'minSize' failed to satisfy constraint: Member must be an integer"},
+      {R"({"AutoScalingGroupName":"b","MinSize":1.5,"MaxSize":4})",
+       "Value '1.5' at 'minSize' failed to satisfy constraint: Member must be an integer"},
+      {R"({"AutoScalingGroupName":"b","MinSize":2147483648,"MaxSize":4})", "'minSize' failed to satisfy constraint"},
+      {R"({"AutoScalingGroupName":"b","MinSize":1})",
+       "Value null at 'maxSize' failed to satisfy constraint: Member must not be null"},
+      {R"({"AutoScalingGroupName":"b","MinSize":3,"MaxSize":1,"LaunchConfigurationName":"lc"})",
+       "Max bound, 1, must be greater than or equal to min bound, 3"},
+      {R"({"AutoScalingGroupName":"b","MinSize":1,"MaxSize":1,"DesiredCapacity":10,"LaunchConfigurationName":"lc"})",
+       "Desired capacity:10 must be between the specified min size:1 and max size:1"},
+      {R"({"AutoScalingGroupName":"b","MinSize":1,"MaxSize":1})",
+       "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy "
+       "parameter."},
+      {R"({"AutoScalingGroupName":"b","MinSize":1,"MaxSize":1,"LaunchConfigurationName":"none"})",
+       "Launch configuration name not found"},
+      {R"({"AutoScalingGroupName":"b","MinSze":1})", "unknown key 'MinSze'; did you mean 'MinSize'?"},
+      {R"({"AutoScalingGroupName":"b","MinSize":1,"MaxSize":1,"LaunchConfigurationName":"lc","Tags":[{"Key":"aws:x","Value":"1"}]})",
+       "reserved"},
+      {R"({"AutoScalingGroupName":"b","MinSize":1,"MaxSize":1,"LaunchConfigurationName":"lc","TerminationPolicies":["Foo"]})",
+       "Value 'Foo' at 'terminationPolicies.1.member' failed to satisfy constraint: Member must satisfy enum value "
+       "set: [Default, "},
+  };
+  for (const auto& [json, expected] : create)
+    EXPECT_THAT(refused("CreateAutoScalingGroup", json), HasSubstr(expected)) << json;
+  EXPECT_THAT(refused("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"nobody"})"),
+              HasSubstr("ValidationError: AutoScalingGroup name not found"));
+  EXPECT_THAT(call("DescribeAutoScalingGroups", R"({"AutoScalingGroupNames":["nobody"]})"), "{}");
+  EXPECT_THAT(refused("Foo", "{}"), HasSubstr("InvalidAction: Could not find operation Foo for version 2011-01-01"));
+  EXPECT_THAT(refused("SetDesiredCapcity", "{}"), HasSubstr("did you mean 'SetDesiredCapacity'?"));
+  EXPECT_THAT(refused("SetDesiredCapacity", R"({"AutoScalingGroupName":"web","DesiredCapacity":9})"),
+              HasSubstr("above max value 4"));
+  EXPECT_THAT(refused("SetDesiredCapacity", R"({"AutoScalingGroupName":"web","DesiredCapacity":0})"),
+              HasSubstr("below min value 1"));
+  EXPECT_THAT(refused("SuspendProcesses", R"({"AutoScalingGroupName":"web","ScalingProcesses":["Lanch"]})"),
+              HasSubstr("[Launch, Terminate, "));
+  EXPECT_THAT(
+      refused("PutLifecycleHook", R"({"AutoScalingGroupName":"web","LifecycleHookName":"h","HeartbeatTimeout":29})"),
+      HasSubstr("greater than or equal to 30"));
+}
+
+TEST_F(Api, PagesWithSealedTokens) {
+  for (const char* name : {"a", "b", "c"}) make_group(name);
+  const std::string first = call("DescribeAutoScalingGroups", R"({"MaxRecords":2})");
+  EXPECT_THAT(first, HasSubstr(R"("AutoScalingGroupName":"b")"));
+  EXPECT_THAT(first, testing::Not(HasSubstr(R"("AutoScalingGroupName":"c")")));
+  const std::string token = read_json(first)->find("NextToken")->text;
+  const std::string second = call("DescribeAutoScalingGroups", R"({"MaxRecords":2,"NextToken":")" + token + "\"}");
+  EXPECT_THAT(second, HasSubstr(R"("AutoScalingGroupName":"c")"));
+  EXPECT_THAT(second, testing::Not(HasSubstr("NextToken")));
+  for (size_t i = 0; i < token.size(); i += 7) {
+    std::string changed = token;
+    changed[i] = changed[i] == '0' ? '1' : '0';
+    EXPECT_THAT(call("DescribeAutoScalingGroups", R"({"NextToken":")" + changed + "\"}"), HasSubstr("InvalidNextToken"))
+        << i;
+  }
+  EXPECT_THAT(call("DescribePolicies", R"({"NextToken":")" + token + "\"}"), HasSubstr("InvalidNextToken"));
+  clock_.advance(2h);
+  EXPECT_THAT(call("DescribeAutoScalingGroups", R"({"NextToken":")" + token + "\"}"), HasSubstr("InvalidNextToken"));
+  EXPECT_THAT(call("DescribeAutoScalingGroups", R"({"MaxRecords":101})"), HasSubstr("less than or equal to 100"));
+}
+
+TEST_F(Api, TerminatesInstancesOnRequest) {
+  make_group(
+      "web",
+      R"(,"DesiredCapacity":2,"LifecycleHookSpecificationList":[{"LifecycleHookName":"drain","LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING"}])");
+  add_instance("i-1");
+  add_instance("i-2");
+  EXPECT_THAT(
+      refused("TerminateInstanceInAutoScalingGroup", R"({"InstanceId":"i-9","ShouldDecrementDesiredCapacity":true})"),
+      HasSubstr("No managed instance found for instance ID i-9"));
+  EXPECT_THAT(refused("TerminateInstanceInAutoScalingGroup", R"({"InstanceId":"i-1"})"),
+              HasSubstr("Value null at 'shouldDecrementDesiredCapacity'"));
+  EXPECT_THAT(
+      call("TerminateInstanceInAutoScalingGroup", R"({"InstanceId":"i-1","ShouldDecrementDesiredCapacity":true})"),
+      HasSubstr("shrinking the capacity from 2 to 1"));
+  EXPECT_EQ(group().desired_capacity, 1);
+  EXPECT_EQ(instance("i-1").state, LifecycleState::TerminatingWait);
+  ASSERT_EQ(instance("i-1").hooks.size(), 1U);
+  EXPECT_EQ(instance("i-1").hooks[0].token.str().size(), 36U);
+  EXPECT_THAT(
+      refused("TerminateInstanceInAutoScalingGroup", R"({"InstanceId":"i-1","ShouldDecrementDesiredCapacity":false})"),
+      HasSubstr("already Terminating:Wait"));
+  EXPECT_THAT(
+      refused("TerminateInstanceInAutoScalingGroup", R"({"InstanceId":"i-2","ShouldDecrementDesiredCapacity":true})"),
+      HasSubstr("min size 1"));
+  // Without the decrement a replacement is due.
+  EXPECT_THAT(
+      call("TerminateInstanceInAutoScalingGroup", R"({"InstanceId":"i-2","ShouldDecrementDesiredCapacity":false})"),
+      HasSubstr("MidLifecycleAction"));
+  EXPECT_TRUE(instance("i-2").terminate_for_replacement);
+  EXPECT_EQ(group().desired_capacity, 1);
+  EXPECT_THAT(call("DescribeScalingActivities", R"({"AutoScalingGroupName":"web"})"),
+              HasSubstr("Terminating EC2 instance: i-2"));
+
+  // Hooks answer once, by token or by instance.
+  const std::string token = instance("i-1").hooks[0].token.str();
+  EXPECT_EQ(call("RecordLifecycleActionHeartbeat",
+                 R"({"AutoScalingGroupName":"web","LifecycleHookName":"drain","InstanceId":"i-2"})"),
+            "{}");
+  const std::string complete =
+      R"({"AutoScalingGroupName":"web","LifecycleHookName":"drain","LifecycleActionResult":"CONTINUE",)";
+  EXPECT_EQ(call("CompleteLifecycleAction", complete + R"("LifecycleActionToken":")" + token + "\"}"), "{}");
+  EXPECT_EQ(instance("i-1").hooks[0].continued, std::optional(true));
+  EXPECT_THAT(refused("CompleteLifecycleAction", complete + R"("InstanceId":"i-1"})"),
+              HasSubstr("No active Lifecycle Action found with instance ID i-1"));
+  clock_.advance(3h);
+  EXPECT_THAT(refused("RecordLifecycleActionHeartbeat",
+                      R"({"AutoScalingGroupName":"web","LifecycleHookName":"drain","InstanceId":"i-2"})"),
+              HasSubstr("No active Lifecycle Action found"));
+}
+
+TEST_F(Api, StandbyHealthAndProtection) {
+  make_group("web", R"(,"DesiredCapacity":2)");
+  add_instance("i-1");
+  add_instance("i-2");
+  EXPECT_EQ(call("SetInstanceProtection",
+                 R"({"AutoScalingGroupName":"web","InstanceIds":["i-1"],"ProtectedFromScaleIn":true})"),
+            "{}");
+  EXPECT_TRUE(instance("i-1").protected_from_scale_in);
+  EXPECT_THAT(refused("SetInstanceProtection",
+                      R"({"AutoScalingGroupName":"web","InstanceIds":["i-1","i-1"],"ProtectedFromScaleIn":false})"),
+              HasSubstr("twice"));
+  EXPECT_EQ(
+      call("SetInstanceHealth", R"({"InstanceId":"i-2","HealthStatus":"Unhealthy","ShouldRespectGracePeriod":false})"),
+      "{}");
+  EXPECT_EQ(instance("i-2").health, HealthStatus::Unhealthy);
+  EXPECT_THAT(refused("SetInstanceHealth", R"({"InstanceId":"i-2","HealthStatus":"Sick"})"),
+              HasSubstr("[Healthy, Unhealthy]"));
+  EXPECT_THAT(call("EnterStandby",
+                   R"({"AutoScalingGroupName":"web","InstanceIds":["i-1"],"ShouldDecrementDesiredCapacity":true})"),
+              HasSubstr("Successful"));
+  EXPECT_EQ(instance("i-1").state, LifecycleState::Standby);
+  EXPECT_EQ(group().desired_capacity, 1);
+  EXPECT_THAT(refused("EnterStandby",
+                      R"({"AutoScalingGroupName":"web","InstanceIds":["i-2"],"ShouldDecrementDesiredCapacity":true})"),
+              HasSubstr("min size"));
+  EXPECT_THAT(call("ExitStandby", R"({"AutoScalingGroupName":"web","InstanceIds":["i-1"]})"), HasSubstr("Successful"));
+  EXPECT_EQ(instance("i-1").state, LifecycleState::Pending);
+  EXPECT_EQ(group().desired_capacity, 2);
+}
+
+TEST_F(Api, PoliciesAlarmsSchedulesHooksAndTags) {
+  make_group();
+  const std::string tracking =
+      R"({"AutoScalingGroupName":"web","PolicyName":"cpu","PolicyType":"TargetTrackingScaling","TargetTrackingConfiguration":)";
+  const std::string cpu =
+      R"({"PredefinedMetricSpecification":{"PredefinedMetricType":"ASGAverageCPUUtilization"},"TargetValue":50,"Period":1})";
+  EXPECT_THAT(call("PutScalingPolicy", tracking + cpu + "}"), HasSubstr("arn:aws:autoscaling:"));
+  EXPECT_THAT(refused("PutScalingPolicy", tracking + R"({"TargetValue":50}})"), HasSubstr("exactly one of"));
+  EXPECT_THAT(
+      refused(
+          "PutScalingPolicy",
+          R"({"AutoScalingGroupName":"web","PolicyName":"cpu2","PolicyType":"TargetTrackingScaling","TargetTrackingConfiguration":)" +
+              cpu + "}"),
+      HasSubstr("same metric"));
+  EXPECT_THAT(refused("ExecutePolicy", R"({"AutoScalingGroupName":"web","PolicyName":"cpu"})"),
+              HasSubstr("cannot be executed"));
+  EXPECT_THAT(
+      call(
+          "PutScalingPolicy",
+          R"({"AutoScalingGroupName":"web","PolicyName":"add","AdjustmentType":"ChangeInCapacity","ScalingAdjustment":2})"),
+      HasSubstr("policyName/add"));
+  EXPECT_EQ(call("ExecutePolicy", R"({"AutoScalingGroupName":"web","PolicyName":"add"})"), "{}");
+  EXPECT_EQ(group().desired_capacity, 3);
+  const std::string described = call("DescribePolicies", R"({"AutoScalingGroupName":"web"})");
+  EXPECT_THAT(described, HasSubstr(R"("PredefinedMetricType":"ASGAverageCPUUtilization")"));
+  EXPECT_THAT(described, HasSubstr(R"("Period":1)"));
+
+  const std::string alarm =
+      R"({"AutoScalingGroupName":"web","AlarmName":"hot","MetricName":"CPUUtilization","Period":60,"EvaluationPeriods":2,"Threshold":70,"ComparisonOperator":"GreaterThanThreshold")";
+  EXPECT_EQ(call("PutMetricAlarm", alarm + R"(,"AlarmActions":["add"]})"), "{}");
+  EXPECT_THAT(call("DescribeAlarms", "{}"), HasSubstr(R"("StateValue":"INSUFFICIENT_DATA")"));
+  EXPECT_THAT(refused("PutMetricAlarm", alarm + R"(,"DatapointsToAlarm":3})"),
+              HasSubstr("3 is more than EvaluationPeriods 2"));
+  EXPECT_EQ(call("DeletePolicy", R"({"AutoScalingGroupName":"web","PolicyName":"add"})"), "{}");
+  EXPECT_TRUE(group().alarms[0].alarm_actions.empty());
+
+  const std::string action =
+      R"({"AutoScalingGroupName":"web","ScheduledActionName":"n","Recurrence":"0 8 * * *","MinSize":2)";
+  EXPECT_EQ(call("PutScheduledUpdateGroupAction", action + R"(,"TimeZone":"Europe/Berlin"})"), "{}");
+  EXPECT_THAT(refused("PutScheduledUpdateGroupAction", action + R"(,"TimeZone":"Mars/Base"})"), HasSubstr("time zone"));
+  EXPECT_THAT(call("DescribeScheduledActions", "{}"), HasSubstr(R"("TimeZone":"Europe/Berlin")"));
+  EXPECT_EQ(call("DeleteScheduledAction", R"({"AutoScalingGroupName":"web","ScheduledActionName":"n"})"), "{}");
+
+  EXPECT_EQ(call("CreateOrUpdateTags", R"({"Tags":[{"ResourceId":"web","Key":"k","Value":"v"}]})"), "{}");
+  EXPECT_THAT(call("DescribeTags", R"({"Filters":[{"Name":"key","Values":["k"]}]})"), HasSubstr(R"("Value":"v")"));
+  EXPECT_EQ(call("DeleteTags", R"({"Tags":[{"ResourceId":"web","Key":"k","Value":"other"}]})"), "{}");
+  EXPECT_EQ(group().tags.size(), 1U);
+
+  EXPECT_EQ(call("SuspendProcesses", R"({"AutoScalingGroupName":"web","ScalingProcesses":["Launch"]})"), "{}");
+  EXPECT_TRUE(has(group().suspended, Process::Launch));
+  EXPECT_FALSE(has(group().suspended, Process::Terminate));
+  EXPECT_EQ(call("ResumeProcesses", R"({"AutoScalingGroupName":"web"})"), "{}");
+  EXPECT_TRUE(group().suspended.none());
+}
+
+TEST_F(Api, PausesAndResumesGroupAndFleet) {
+  make_group();
+  EXPECT_EQ(call("Pause", R"({"AutoScalingGroupName":"web","Reason":"maintenance"})"), "{}");
+  EXPECT_TRUE(group().paused);
+  EXPECT_EQ(group().paused_reason, "maintenance");
+  EXPECT_EQ(call("Resume", R"({"AutoScalingGroupName":"web"})"), "{}");
+  EXPECT_FALSE(group().paused);
+  EXPECT_EQ(call("Pause", "{}"), "{}");
+  EXPECT_THAT(call("DescribeFleet", "{}"), HasSubstr(R"("Paused":true)"));
+  EXPECT_EQ(call("Resume", "{}"), "{}");
+  EXPECT_THAT(call("DescribeFleet", "{}"), HasSubstr(R"("Paused":false)"));
+}
+
+TEST_F(Api, AppliesADocumentAndTellsWhatChanged) {
+  const auto document = [](const std::string& fields) {
+    return R"({"Document":{"version":1,"AutoScalingGroups":[{"AutoScalingGroupName":"web","MinSize":1,)" + fields +
+           R"("LaunchConfiguration":{"Process":{"Command":["sleep","9"]}}}]}})";
+  };
+  std::string dry = document(R"("MaxSize":4,)");
+  dry.insert(1, R"("DryRun":true,)");
+  EXPECT_THAT(refused("Apply", dry), HasSubstr(R"("Result":"created")"));
+  EXPECT_THAT(call("Apply", document(R"("MaxSize":4,)")), HasSubstr(R"("Name":"web","Result":"created")"));
+  EXPECT_THAT(group().spec.id.str(), testing::MatchesRegex("web-[0-9a-f]+"));
+  const Revision before = store_.revision();
+  EXPECT_THAT(call("Apply", document(R"("MaxSize":4,)")), HasSubstr(R"("Name":"web","Result":"unchanged")"));
+  EXPECT_EQ(store_.revision(), before);
+  EXPECT_EQ(call("SetDesiredCapacity", R"({"AutoScalingGroupName":"web","DesiredCapacity":3})"), "{}");
+  EXPECT_EQ(call("SuspendProcesses", R"({"AutoScalingGroupName":"web","ScalingProcesses":["Launch"]})"), "{}");
+  EXPECT_THAT(call("Apply", document(R"("MaxSize":8,)")), HasSubstr(R"({"Field":"MaxSize","Old":"4","New":"8"})"));
+  EXPECT_EQ(group().desired_capacity, 3) << "desired belongs to the autoscaler";
+  EXPECT_TRUE(has(group().suspended, Process::Launch)) << "what operators set by hand stays";
+  EXPECT_THAT(call("Apply", document(R"("MaxSize":2,)")),
+              HasSubstr(R"("Field":"DesiredCapacity","Old":"3","New":"2")"));
+  EXPECT_THAT(refused("Apply", document(R"("MaxSize":0,)")), HasSubstr("must be greater than or equal to"));
+}
+
+TEST_F(Api, NothingIsChangedByWhoMayOnlyRead) {
+  make_group();
+  for (const Action& action : actions()) {
+    Head head;
+    head.method = "POST";
+    head.target = "/v1/" + std::string(action.name);
+    head.fields["content-type"] = "application/json";
+    const Revision before = store_.revision();
+    const Answer answer = route(context_, head, R"({"AutoScalingGroupName":"web"})", Trust::Reads, "id");
+    EXPECT_EQ(answer.status == 403, action.changes) << action.name;
+    EXPECT_EQ(store_.revision(), before) << action.name;
+  }
+}
+
+TEST_F(Api, DiscoveryAndMetrics) {
+  make_group();
+  add_instance("i-1");
+  add_instance("i-2", LifecycleState::Pending);
+  Head head;
+  head.method = "GET";
+  head.target = "/v1/discovery/web";
+  EXPECT_EQ(
+      route(context_, head, "", Trust::Reads, "id").body,
+      R"([{"targets":["127.0.0.9:80"],"labels":{"__meta_escala_group":"web","__meta_escala_instance":"i-1","__meta_escala_zone":"local-a"}}])");
+  head.target = "/v1/discovery/nobody";
+  EXPECT_EQ(route(context_, head, "", Trust::Reads, "id").status, 404);
+  head.target = "/metrics";
+  EXPECT_THAT(route(context_, head, "", Trust::Reads, "id").body,
+              HasSubstr("escala_group_desired_capacity{group=\"web\"} 1"));
+  head.method = "POST";
+  EXPECT_EQ(route(context_, head, "", Trust::Reads, "id").status, 405);
+  head.target = "/v1/DescribeAutoScalingGroups";
+  EXPECT_EQ(route(context_, head, "{}", Trust::Reads, "id").status, 415);
+}
+
+}  // namespace
+}  // namespace escala::api

@@ -1,0 +1,63 @@
+// A document before it has a type: what the readers of JSON, YAML (and later the Query protocol) give, and api/fill
+// turns into messages. Every part knows where it stood, so that faults can be told with line and column.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace escala::api {
+
+inline constexpr int kMaxDepth = 32;              // of nested lists and mappings
+inline constexpr size_t kMaxNodes = 200'000;      // in one document
+inline constexpr size_t kMaxAliasNodes = 10'000;  // that YAML aliases may add
+inline constexpr size_t kMaxDocumentBytes = 1 << 20;
+inline constexpr size_t kMaxFaults = 100;  // told at once; a file that is not ours at all has thousands
+
+// 1-based; 0 = unknown. Columns count bytes.
+struct Mark {
+  int line = 0;
+  int column = 0;
+  friend bool operator==(const Mark&, const Mark&) = default;
+};
+
+// One thing wrong with what somebody wrote.
+struct Fault {
+  std::string path;  // "AutoScalingGroups[0].MinSize"; empty = the whole document
+  std::string what;  // for people: what is wrong; what was expected
+  std::string aws;   // AWS's sentence; empty = the same as `what`
+  Mark mark;
+};
+using Faults = std::vector<Fault>;
+
+struct Entry;
+
+struct Node {
+  enum class Kind : uint8_t { Null, Scalar, List, Map };
+  Kind kind = Kind::Null;
+  std::string text;     // Scalar
+  bool quoted = false;  // Scalar: written as text; "5" is not a number
+  Mark mark;
+  std::vector<Node> items;     // List
+  std::vector<Entry> entries;  // Map, in the order written; keys are unique
+
+  const Node* find(std::string_view key) const;
+};
+
+struct Entry {
+  std::string key;
+  Mark mark;
+  Node value;
+};
+
+// For messages: "a list", "text 'abc'"; long text is cut.
+std::string describe(const Node& node);
+// The text for a message: control characters as \xNN, at most 80 characters.
+std::string shown(std::string_view text);
+
+// The first byte that is no valid UTF-8, or is a control character other than tab, CR and LF, or U+FFFE and U+FFFF:
+// what XML 1.0, hence every AWS SDK, refuses. npos when all is well.
+size_t find_bad_character(std::string_view text);
+
+}  // namespace escala::api

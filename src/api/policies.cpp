@@ -1,0 +1,206 @@
+// PutScalingPolicy, DescribePolicies, DeletePolicy, ExecutePolicy; and alarms with CloudWatch's names: PutMetricAlarm,
+// DescribeAlarms, DeleteAlarms.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/actions.h"
+#include "api/convert.h"
+#include "api/groups.h"
+#include "api/paging.h"
+#include "engine/step_scaling.h"
+
+namespace escala::api {
+namespace {
+
+constexpr int kPoliciesPerPage = 50;
+
+ApiError missing(const char* field) {
+  return validation_error(fmt::format(
+      "1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be null", field));
+}
+
+Failure put_policy(const Context& context, const ScalingPolicy& request, PutScalingPolicyResponse& response) {
+  if (!request.has_autoscalinggroupname()) return missing("autoScalingGroupName");
+  return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
+    Group& group = loaded.group;
+    Faults faults;
+    auto policy = to_policy(request, "", faults);
+    ESCALA_API_TRY(failure_of(faults));
+    put_by_name(group.policies, *policy);
+    if (group.policies.size() > kMaxPartsPerGroup)
+      return limit_exceeded(fmt::format("a group takes at most {} policies", kMaxPartsPerGroup));
+    check_whole(group, "", faults);
+    ESCALA_API_TRY(failure_of(faults));
+    response.set_policyarn(policy_arn(group.name, policy->name));
+    return std::nullopt;
+  });
+}
+
+// The groups that a Describe may speak of: the one named, else all.
+std::variant<std::vector<LoadedGroup>, ApiError> groups_of(const Context& context, bool has_name,
+                                                           const std::string& name) {
+  if (!has_name) return load_groups(context, {}, SIZE_MAX);
+  auto record = context.store.get(keys::group(GroupName(name)));
+  if (!record) return from_error(record.error());
+  if (!*record) return std::vector<LoadedGroup>{};
+  ESCALA_API_LOAD(LoadedGroup loaded, load_group(context, GroupName(name)));
+  return std::vector<LoadedGroup>{std::move(loaded)};
+}
+
+Failure describe_policies(const Context& context, const DescribePoliciesRequest& request,
+                          DescribePoliciesResponse& response) {
+  constexpr std::string_view kOperation = "DescribePolicies";
+  ESCALA_API_LOAD(const std::string after, page_start(context, kOperation, request));
+  ESCALA_API_LOAD(const std::vector<LoadedGroup> groups,
+                  groups_of(context, request.has_autoscalinggroupname(), request.autoscalinggroupname()));
+  std::string last = after;
+  for (const LoadedGroup& loaded : groups)
+    for (const Policy& policy : loaded.group.policies) {
+      // Groups come in the order of their keys, policies in that of their names; NUL is in neither.
+      const std::string position = keys::group(loaded.group.name) + '\0' + policy.name.str();
+      if (position <= after) continue;
+      ScalingPolicy message;
+      from_policy(loaded.group.name, policy, message);
+      const auto names = request.policynames();
+      const bool named = names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+                           return policy_name_of(name) == policy.name.str();
+                         });
+      if (!named || !wants(request.policytypes(), message.policytype())) continue;
+      if (static_cast<size_t>(response.scalingpolicies_size()) == page_size(request, kPoliciesPerPage)) {
+        go_on_after(context, kOperation, last, response);
+        return std::nullopt;
+      }
+      last = position;
+      *response.add_scalingpolicies() = std::move(message);
+    }
+  return std::nullopt;
+}
+
+// The group a policy belongs to: named, or told by the ARN.
+std::variant<GroupName, ApiError> group_of(bool has_group, const std::string& group, const std::string& policy) {
+  if (has_group) return GroupName(group);
+  constexpr std::string_view kMark = ":autoScalingGroupName/";
+  const size_t at = policy.find(kMark);
+  if (!policy.starts_with("arn:") || at == std::string::npos) return missing("autoScalingGroupName");
+  const size_t start = at + kMark.size();
+  return GroupName(policy.substr(start, policy.find(':', start) - start));
+}
+
+ApiError no_such_policy(const std::string& name) {
+  return validation_error(fmt::format("PolicyName not found - no policy '{}' in this group", shown(name)));
+}
+
+Failure delete_policy(const Context& context, const DeletePolicyRequest& request, Empty&) {
+  ESCALA_API_LOAD(const GroupName name,
+                  group_of(request.has_autoscalinggroupname(), request.autoscalinggroupname(), request.policyname()));
+  return change_group(context, name, [&](LoadedGroup& loaded, Batch&) -> Failure {
+    Group& group = loaded.group;
+    const PolicyName policy(policy_name_of(request.policyname()));
+    if (std::erase_if(group.policies, [&](const Policy& each) { return each.name == policy; }) == 0)
+      return no_such_policy(policy.str());
+    // AWS leaves alarms with actions that point nowhere; here they are taken out.
+    for (Alarm& alarm : group.alarms) std::erase(alarm.alarm_actions, policy);
+    return std::nullopt;
+  });
+}
+
+Failure execute_policy(const Context& context, const ExecutePolicyRequest& request, Empty&) {
+  ESCALA_API_LOAD(const GroupName name,
+                  group_of(request.has_autoscalinggroupname(), request.autoscalinggroupname(), request.policyname()));
+  return change_group(context, name, [&](LoadedGroup& loaded, Batch&) -> Failure {
+    Group& group = loaded.group;
+    const PolicyName wanted(policy_name_of(request.policyname()));
+    const Policy* policy = find_by_name(group.policies, wanted);
+    if (policy == nullptr) return no_such_policy(wanted.str());
+    const auto* step = std::get_if<StepScaling>(&policy->kind);
+    const auto* simple = std::get_if<SimpleScaling>(&policy->kind);
+    if (step == nullptr && simple == nullptr)
+      return validation_error(
+          fmt::format("Policy {} is of type TargetTrackingScaling, which cannot be executed", wanted));
+    if ((request.has_metricvalue() || request.has_breachthreshold()) && step == nullptr)
+      return validation_error("MetricValue and BreachThreshold go with policies of type StepScaling only");
+    if (step != nullptr && (!request.has_metricvalue() || !request.has_breachthreshold()))
+      return validation_error("a policy of type StepScaling needs MetricValue and BreachThreshold");
+    if (request.honorcooldown() && step != nullptr)
+      return validation_error("HonorCooldown does not go with policies of type StepScaling");
+    if (request.honorcooldown()) ESCALA_API_TRY(check_cooldown(context, group.name));
+    int adjustment = simple != nullptr ? simple->adjustment : 0;
+    if (step != nullptr) {
+      const double breach = request.metricvalue() - request.breachthreshold();
+      const escala::StepAdjustment* chosen =
+          step_for(*step, breach, breach >= 0 ? Comparison::AtOrAbove : Comparison::AtOrBelow);
+      if (chosen == nullptr)
+        return validation_error(
+            fmt::format("no step of policy {} covers a distance of {} from the threshold", wanted, breach));
+      adjustment = chosen->adjustment;
+    }
+    const AdjustmentType type = simple != nullptr ? simple->type : step->type;
+    const int magnitude = simple != nullptr ? simple->min_adjustment_magnitude : step->min_adjustment_magnitude;
+    group.desired_capacity =
+        std::clamp(adjusted(type, adjustment, magnitude, group.desired_capacity), group.min_size, group.max_size);
+    return std::nullopt;
+  });
+}
+
+Failure put_alarm(const Context& context, const MetricAlarm& request, Empty&) {
+  if (!request.has_autoscalinggroupname()) return missing("autoScalingGroupName");
+  return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
+    Faults faults;
+    auto alarm = to_alarm(request, "", faults);
+    ESCALA_API_TRY(failure_of(faults));
+    put_by_name(loaded.group.alarms, *alarm);
+    if (loaded.group.alarms.size() > kMaxPartsPerGroup)
+      return limit_exceeded(fmt::format("a group takes at most {} alarms", kMaxPartsPerGroup));
+    check_whole(loaded.group, "", faults);
+    return failure_of(faults);
+  });
+}
+
+Failure describe_alarms(const Context& context, const DescribeAlarmsRequest& request,
+                        DescribeAlarmsResponse& response) {
+  ESCALA_API_LOAD(const std::vector<LoadedGroup> groups,
+                  groups_of(context, request.has_autoscalinggroupname(), request.autoscalinggroupname()));
+  for (const LoadedGroup& loaded : groups) {
+    const std::string key = keys::memory(loaded.group.name);
+    auto record = context.store.get(key);
+    if (!record) return from_error(record.error());
+    state::GroupMemory memory;
+    if (*record) {
+      auto read = parse<state::GroupMemory>(key, (*record)->value);
+      if (!read) return from_error(read.error());
+      memory = std::move(*read);
+    }
+    for (const Alarm& alarm : loaded.group.alarms) {
+      if (!wants(request.alarmnames(), alarm.name.str())) continue;
+      MetricAlarm& out = *response.add_metricalarms();
+      from_alarm(loaded.group.name, alarm, out);
+      const auto known = memory.alarms().find(alarm.name.str());
+      const auto state = known == memory.alarms().end() ? AlarmState::InsufficientData
+                                                        : static_cast<AlarmState>(std::min(known->second.state(), 2U));
+      out.set_statevalue(std::string(name(state)));
+    }
+  }
+  return std::nullopt;
+}
+
+Failure delete_alarms(const Context& context, const DeleteAlarmsRequest& request, Empty&) {
+  return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
+    for (const std::string& name : request.alarmnames())
+      if (std::erase_if(loaded.group.alarms, [&](const Alarm& alarm) { return alarm.name.str() == name; }) == 0)
+        return validation_error(
+            fmt::format("AlarmName not found - no alarm '{}' in group {}", shown(name), loaded.group.name));
+    return std::nullopt;
+  });
+}
+
+}  // namespace
+
+std::vector<Action> policy_actions() {
+  return {row("PutScalingPolicy", kChanges, put_policy), row("DescribePolicies", kReads, describe_policies),
+          row("DeletePolicy", kChanges, delete_policy),  row("ExecutePolicy", kChanges, execute_policy),
+          row("PutMetricAlarm", kChanges, put_alarm),    row("DescribeAlarms", kReads, describe_alarms),
+          row("DeleteAlarms", kChanges, delete_alarms)};
+}
+
+}  // namespace escala::api

@@ -1,0 +1,349 @@
+#include "api/server.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <cstring>
+#include <thread>
+
+#include "api/numbers.h"
+#include "api/routes.h"
+#include "base/log.h"
+#include "base/random.h"
+
+namespace escala::api {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using Socket = asio::generic::stream_protocol::socket;
+
+constexpr Duration kAcceptRetry{100ms};  // after running out of descriptors
+constexpr size_t kMaxUnixPath = 107;
+
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return status < 500 ? "Refused" : "Internal Server Error";
+  }
+}
+
+std::string write_answer(const Answer& answer, const std::string& request_id, bool keep_alive) {
+  std::string head = fmt::format(
+      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\nx-amzn-RequestId: {}\r\n"
+      "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n",
+      answer.status, reason_phrase(answer.status), answer.content_type, answer.body.size(),
+      keep_alive ? "keep-alive" : "close", request_id);
+  if (!answer.allow.empty()) head += "Allow: " + answer.allow + "\r\n";
+  return head + "\r\n" + answer.body;
+}
+
+// "localhost:8780" -> "localhost", "[::1]:80" -> "[::1]".
+std::string host_of(std::string_view field) {
+  const size_t colon = field.rfind(':');
+  const size_t bracket = field.rfind(']');
+  const bool has_port = colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
+  std::string host(has_port ? field.substr(0, colon) : field);
+  for (char& c : host)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return host;
+}
+
+// Where the head ends at the latest: "\n\n" before it means lines without CR, for which we would wait in vain.
+size_t head_end(const std::string& buffer) {
+  return std::min(buffer.find("\r\n\r\n"), buffer.size());
+}
+
+// Closes the socket unless disarmed in time. Lives on the session's strand.
+class Deadline {
+ public:
+  Deadline(const asio::any_io_executor& executor, Socket& socket) : timer_(executor), socket_(socket) {}
+  void arm(Duration in) {
+    const uint64_t mine = ++*generation_;
+    timer_.expires_after(std::chrono::microseconds(in.count()));
+    timer_.async_wait([this, generation = generation_, mine](const boost::system::error_code& error) {
+      // The generation outlives the session, which may be gone when a cancelled wait reports.
+      if (error || *generation != mine) return;
+      boost::system::error_code ignored;
+      socket_.close(ignored);
+    });
+  }
+  ~Deadline() { ++*generation_; }
+
+ private:
+  asio::steady_timer timer_;
+  Socket& socket_;
+  std::shared_ptr<uint64_t> generation_ = std::make_shared<uint64_t>(0);
+};
+
+}  // namespace
+
+struct Server::State {
+  Context context;
+  ServerOptions options;
+  asio::io_context io{kServerThreads};
+  std::optional<tcp::acceptor> tcp_acceptor;
+  std::optional<asio::local::stream_protocol::acceptor> unix_acceptor;
+  std::atomic<size_t> tcp_connections{0}, unix_connections{0};
+  std::vector<std::thread> threads;
+  uint16_t port = 0;
+
+  State(Context c, ServerOptions o) : context(c), options(std::move(o)) {}
+
+  bool host_allowed(std::string_view field) const {
+    const std::string host = host_of(field);
+    if (host == "localhost" || host == "127.0.0.1" || host == "[::1]") return true;
+    return std::find(options.host_names.begin(), options.host_names.end(), host) != options.host_names.end();
+  }
+
+  // What must hold of every request before it is routed; nullopt when it does.
+  std::optional<Refusal> refuse(const Head& head) const {
+    if (!host_allowed(head.field("host")))
+      return Refusal{421, fmt::format("Host '{}' is not served here", shown(head.field("host")))};
+    // A page in somebody's browser must not be able to act here (S-26).
+    const std::string_view origin = head.field("origin"), site = head.field("sec-fetch-site");
+    const size_t scheme = origin.find("://");
+    const bool foreign_origin =
+        !origin.empty() && (scheme == std::string_view::npos || origin.substr(scheme + 3) != head.field("host"));
+    if (foreign_origin || (!site.empty() && site != "same-origin" && site != "none"))
+      return Refusal{403, "requests from other sites are refused"};
+    return std::nullopt;
+  }
+
+  asio::awaitable<void> session(Socket socket, Trust trust, size_t max_body) {
+    Deadline deadline(socket.get_executor(), socket);
+    std::string buffer;
+    try {
+      for (int served = 0; served < kMaxRequestsPerConnection; ++served) {
+        deadline.arm(options.head_deadline);
+        const std::string request_id = secret_hex(8);
+        boost::system::error_code error;
+        const size_t head_size =
+            co_await asio::async_read_until(socket, asio::dynamic_buffer(buffer, kMaxHeadBytes), "\r\n\r\n",
+                                            asio::redirect_error(asio::use_awaitable, error));
+        // Named objects only in what is co_awaited: g++ 12 destroys temporaries there twice.
+        if (error == asio::error::not_found || buffer.find("\n\n") < head_end(buffer)) {
+          const Refusal refusal = buffer.find("\n\n") < head_end(buffer)
+                                      ? Refusal{400, "lines must end with CR LF"}
+                                      : Refusal{431, fmt::format("the head has more than {} bytes", kMaxHeadBytes)};
+          co_await refuse_and_close(socket, refusal, request_id);
+          co_return;
+        }
+        if (error) co_return;
+        auto parsed = parse_head(std::string_view(buffer).substr(0, head_size), max_body);
+        if (const auto* refusal = std::get_if<Refusal>(&parsed)) {
+          co_await refuse_and_close(socket, *refusal, request_id);
+          co_return;
+        }
+        const Head& head = std::get<Head>(parsed);
+        if (const auto refused = refuse(head)) {
+          co_await refuse_and_close(socket, *refused, request_id);
+          co_return;
+        }
+        buffer.erase(0, head_size);
+        deadline.arm(options.body_deadline);
+        if (head.expects_continue && buffer.size() < head.content_length)
+          co_await asio::async_write(socket, asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")),
+                                     asio::use_awaitable);
+        if (buffer.size() < head.content_length) {
+          const size_t have = buffer.size();
+          buffer.resize(head.content_length);
+          co_await asio::async_read(socket, asio::buffer(buffer.data() + have, head.content_length - have),
+                                    asio::use_awaitable);
+        }
+        const std::string body = buffer.substr(0, head.content_length);
+        buffer.erase(0, head.content_length);
+        const Answer answer = route(context, head, body, trust, request_id);
+        const bool keep_alive = head.keep_alive && served + 1 < kMaxRequestsPerConnection;
+        const std::string text = write_answer(answer, request_id, keep_alive);
+        co_await asio::async_write(socket, asio::buffer(text), asio::use_awaitable);
+        if (!keep_alive) break;
+      }
+      boost::system::error_code ignored;
+      socket.shutdown(Socket::shutdown_send, ignored);
+    } catch (const std::exception& error) {
+      // The client left, fell silent (its deadline closed the socket), or memory is short: this connection ends.
+      log_debug("api", "connection ended: {}", error.what());
+    }
+  }
+
+  asio::awaitable<void> refuse_and_close(Socket& socket, const Refusal& refusal, const std::string& request_id) {
+    const ApiError error{refusal.status == 421   ? "MisdirectedRequest"
+                         : refusal.status == 403 ? "AccessDenied"
+                                                 : "BadRequest",
+                         refusal.status, refusal.why};
+    const std::string text = write_answer(error_answer(error, request_id), request_id, false);
+    boost::system::error_code ignored;
+    co_await asio::async_write(socket, asio::buffer(text), asio::redirect_error(asio::use_awaitable, ignored));
+    socket.shutdown(Socket::shutdown_send, ignored);
+    // What the client still sends is read and dropped for a moment: closing on unread bytes would reset the connection
+    // and take our answer with it.
+    std::array<char, 4096> sink{};
+    size_t dropped = 0;
+    while (!ignored && dropped < kMaxBodyBytes) {
+      const size_t n =
+          co_await socket.async_read_some(asio::buffer(sink), asio::redirect_error(asio::use_awaitable, ignored));
+      dropped += n;
+    }
+  }
+
+  template <typename Acceptor>
+  asio::awaitable<void> accept(Acceptor& acceptor, std::atomic<size_t>& connections, Trust trust, size_t max_body) {
+    for (;;) {
+      boost::system::error_code error;
+      // A strand each: a session's timer and its coroutine never run at once, whichever thread serves them.
+      auto accepted =
+          co_await acceptor.async_accept(asio::make_strand(io), asio::redirect_error(asio::use_awaitable, error));
+      if (error == asio::error::operation_aborted) co_return;
+      if (error) {
+        log_warning("api", "cannot accept a connection: {}", error.message());
+        asio::steady_timer timer(io, std::chrono::microseconds(kAcceptRetry.count()));
+        co_await timer.async_wait(asio::use_awaitable);
+        continue;
+      }
+      if (connections.load() >= kMaxConnections) continue;  // closed at once
+      if (trust == Trust::Changes && !peer_is_us(accepted.native_handle())) continue;
+      ++connections;
+      const auto executor = accepted.get_executor();
+      asio::co_spawn(executor, session(Socket(std::move(accepted)), trust, max_body),
+                     [&connections](const std::exception_ptr&) { --connections; });
+    }
+  }
+
+  // Over the unix socket: same uid, or root. TCP has no such credentials.
+  static bool peer_is_us(int fd) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    sockaddr_storage address{};
+    socklen_t address_size = sizeof address;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &address_size) != 0) return false;
+    if (address.ss_family != AF_UNIX) return true;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+  }
+
+  Status listen_unix() {
+    const std::string& path = options.unix_socket;
+    if (path.size() + 4 > kMaxUnixPath)
+      return Error{ErrorKind::Invalid,
+                   fmt::format("unix socket {}: the path has more than {} characters", path, kMaxUnixPath - 4)};
+    // Made under another name and moved into place when its mode is right: nobody can connect in between, and a socket
+    // that a dead process left is replaced.
+    const std::string fresh = path + ".new";
+    ::unlink(fresh.c_str());
+    try {
+      unix_acceptor.emplace(io, asio::local::stream_protocol::endpoint(fresh));
+    } catch (const boost::system::system_error& error) {
+      return Error{ErrorKind::Unavailable, fmt::format("unix socket {}: {}", path, error.code().message())};
+    }
+    if (::chmod(fresh.c_str(), 0600) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0)
+      return Error{ErrorKind::Unavailable, fmt::format("unix socket {}: {}", path, strerror(errno))};
+    return {};
+  }
+
+  Status listen_tcp() {
+    const std::string& text = options.listen;
+    const auto wrong = [&](const std::string& why) {
+      return Error{ErrorKind::Invalid, fmt::format("--listen: '{}': {}", shown(text), why)};
+    };
+    const size_t colon = text.rfind(':');
+    if (colon == std::string::npos || colon == 0) return wrong("expected ADDRESS:PORT such as 127.0.0.1:8780");
+    std::string host = text.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    if (host == "localhost") host = "127.0.0.1";
+    const Result<int64_t> number = parse_integer(text.substr(colon + 1));
+    if (!number) return wrong(number.error().message);
+    if (*number < 0 || *number > 65535) return wrong(fmt::format("port {} is outside 0..65535", *number));
+    boost::system::error_code error;
+    const auto address = asio::ip::make_address(host, error);
+    if (error) return wrong("not an IP address");
+    if (!address.is_loopback()) return wrong("requests are not signed; the API listens on loopback only");
+    try {
+      tcp_acceptor.emplace(io, tcp::endpoint(address, static_cast<uint16_t>(*number)));
+      port = tcp_acceptor->local_endpoint().port();
+    } catch (const boost::system::system_error& failed) {
+      return Error{ErrorKind::Unavailable, fmt::format("--listen: {}: {}", text, failed.code().message())};
+    }
+    return {};
+  }
+};
+
+Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions options)
+    : state_(std::make_unique<State>(Context{store, live, clock}, std::move(options))) {}
+
+Server::~Server() {
+  stop();
+}
+
+Status Server::start() {
+  State& state = *state_;
+  if (!state.options.unix_socket.empty()) ESCALA_TRY(state.listen_unix());
+  if (!state.options.listen.empty()) ESCALA_TRY(state.listen_tcp());
+  if (state.unix_acceptor)
+    asio::co_spawn(state.io,
+                   state.accept(*state.unix_acceptor, state.unix_connections, Trust::Changes, kMaxUnixBodyBytes),
+                   asio::detached);
+  if (state.tcp_acceptor) {
+    const Trust trust = state.options.allow_unsigned_loopback ? Trust::Changes : Trust::Reads;
+    asio::co_spawn(state.io, state.accept(*state.tcp_acceptor, state.tcp_connections, trust, kMaxBodyBytes),
+                   asio::detached);
+  }
+  for (int i = 0; i < kServerThreads; ++i) state.threads.emplace_back([&state] { state.io.run(); });
+  return {};
+}
+
+void Server::stop() {
+  state_->io.stop();
+  for (std::thread& thread : state_->threads) thread.join();
+  state_->threads.clear();
+}
+
+uint16_t Server::port() const {
+  return state_->port;
+}
+
+}  // namespace escala::api

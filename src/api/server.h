@@ -1,0 +1,54 @@
+// The manager's HTTP door: the JSON face of the API, discovery, metrics. A thread of control that speaks to it only
+// through the store and the LiveTable.
+//
+// Two listeners: a unix socket (0600: whoever may open it may change things) and, where asked for, TCP on loopback,
+// which only reads unless unsigned changes are allowed. Off loopback nothing listens: requests are not signed yet.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "store/live_table.h"
+#include "store/store.h"
+
+namespace escala::api {
+
+inline constexpr size_t kMaxConnections = 256;  // per listener
+inline constexpr int kMaxRequestsPerConnection = 100;
+inline constexpr size_t kMaxBodyBytes = 256 << 10;    // over TCP
+inline constexpr size_t kMaxUnixBodyBytes = 4 << 20;  // over the unix socket: documents of many groups
+inline constexpr int kServerThreads = 2;
+
+struct ServerOptions {
+  std::string unix_socket;  // path; empty = none
+  std::string listen;       // "127.0.0.1:8780", "[::1]:0"; empty = none
+  bool allow_unsigned_loopback = false;
+  std::vector<std::string> host_names;  // besides localhost, 127.0.0.1 and [::1], which names a Host field may have
+  Duration head_deadline{10s};
+  Duration body_deadline{30s};
+};
+
+class Server {
+ public:
+  // The store, the table and the clock must outlive the server.
+  Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Listens and starts its threads. Invalid for a wrong address, Unavailable when it is taken.
+  Status start();
+  // Ends the threads; connections are cut. A change under way is committed whole or not at all.
+  void stop();
+  // Of the TCP listener; 0 without one.
+  uint16_t port() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace escala::api

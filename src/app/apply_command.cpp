@@ -1,0 +1,142 @@
+// `escala apply -f group.yaml`: groups as files. The file is judged here, whole, so that every fault is told with its
+// line and column before anything is sent; then the manager judges it again and carries it out.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <set>
+
+#include "api/autoscaling.pb.h"
+#include "api/judge.h"
+#include "app/cli_http.h"
+#include "app/cli_output.h"
+#include "app/cli_parse.h"
+#include "app/cli_wait.h"
+#include "app/commands.h"
+#include "app/state_dir.h"
+#include "base/log.h"
+
+namespace escala::app {
+namespace {
+
+struct File {
+  std::string text;
+  mode_t mode = 0;  // 0 = standard input
+};
+
+// The whole file, or why not. Never waits on a FIFO, never reads a device, never more than the bound.
+Result<File> read_file(const std::string& path) {
+  const bool standard_input = path == "-";
+  const int fd = standard_input ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return Error{ErrorKind::NotFound, fmt::format("{}: {}", path, strerror(errno))};
+  struct stat info {};
+  fstat(fd, &info);
+  if (!standard_input && !S_ISREG(info.st_mode)) {
+    close(fd);
+    const char* kind = S_ISDIR(info.st_mode) ? "a directory" : S_ISFIFO(info.st_mode) ? "a FIFO" : "a device or socket";
+    return Error{ErrorKind::Invalid, fmt::format("{}: is {}; expected a file", path, kind)};
+  }
+  std::string text;
+  char chunk[65536];
+  ssize_t n = 0;
+  while (text.size() <= api::kMaxDocumentBytes && (n = read(fd, chunk, sizeof chunk)) > 0)
+    text.append(chunk, static_cast<size_t>(n));
+  const int error = errno;
+  close(fd);
+  if (n < 0) return Error{ErrorKind::Unavailable, fmt::format("{}: {}", path, strerror(error))};
+  if (text.size() > api::kMaxDocumentBytes)
+    return Error{ErrorKind::Invalid, fmt::format("{}: larger than {} bytes", path, api::kMaxDocumentBytes)};
+  return File{std::move(text), standard_input ? 0 : info.st_mode & 07777};
+}
+
+// Does the name of an environment variable say that its value is nobody's business?
+bool is_secret(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+  constexpr std::array kWords = {"PASSWORD", "PASSWD", "SECRET", "TOKEN", "CREDENTIAL", "PRIVATE_KEY", "API_KEY"};
+  return std::any_of(kWords.begin(), kWords.end(),
+                     [&](const char* word) { return name.find(word) != std::string::npos; });
+}
+
+void warn_of_open_secrets(const std::string& name, mode_t mode, const api::Document& document) {
+  if ((mode & S_IROTH) == 0) return;
+  std::set<std::string> secrets;
+  const auto look = [&](const api::LaunchConfiguration& launch) {
+    for (const auto& [variable, value] : launch.process().environment())
+      if (is_secret(variable)) secrets.insert(variable);
+  };
+  for (const api::LaunchConfiguration& launch : document.launchconfigurations()) look(launch);
+  for (const api::GroupDocument& group : document.autoscalinggroups()) look(group.launchconfiguration());
+  for (const std::string& secret : secrets)
+    std::fprintf(stderr, "escala: warning: %s: mode %04o lets everybody on this machine read %s; expected 0600\n",
+                 name.c_str(), mode, printable(secret).c_str());
+}
+
+void print(const api::ApplyResponse& response, bool dry_run, bool colours) {
+  for (const api::AppliedThing& thing : response.things()) {
+    const bool group = thing.kind() == "AutoScalingGroup";
+    const Colour colour = thing.result() == "created"   ? Colour::Green
+                          : thing.result() == "updated" ? Colour::Yellow
+                                                        : Colour::Dim;
+    std::printf("%s %s: %s%s\n", group ? "group" : "launch configuration", thing.name().c_str(),
+                coloured(thing.result(), colour, colours).c_str(),
+                dry_run && thing.result() != "unchanged" ? " (dry run)" : "");
+    for (const api::ChangedField& change : thing.changes())
+      std::printf("  %s: %s -> %s\n", change.field().c_str(), change.has_old() ? change.old().c_str() : "(none)",
+                  change.has_new_() ? change.new_().c_str() : "(none)");
+  }
+  for (const std::string& warning : response.warnings()) std::fprintf(stderr, "escala: warning: %s\n", warning.c_str());
+}
+
+}  // namespace
+
+int run_apply(int argc, char** argv) {
+  CLI::App cli{"Creates groups, or changes them to what a file says.", "escala apply"};
+  std::string file, state_dir = default_state_dir(), output = "table";
+  bool dry_run = false, wait = false;
+  Duration timeout{10min};
+  cli.add_option("-f,--file", file, "The document; - reads standard input")->required()->type_name("FILE");
+  cli.add_option("--state-dir", state_dir, "Where the manager keeps its state")->capture_default_str();
+  cli.add_flag("--dry-run", dry_run, "Tell what would change, change nothing");
+  cli.add_flag("--wait", wait, "Until every group has as many instances in service as it desires");
+  add_duration(cli, "--timeout", timeout, 1s, 24h, "How long --wait waits; default 10m");
+  add_choice(cli, "--output", output, {"table", "json"}, "table or json");
+  if (const auto code = parse_command_line(cli, argc, argv)) return *code;
+
+  const Result<File> read = read_file(file);
+  if (!read) return complain(read.error().message, 2);
+  const std::string name = file == "-" ? "(standard input)" : file;
+  api::ApplyRequest request;
+  std::vector<std::string> warnings;
+  const TimePoint now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  const api::Faults faults = api::judge_document(read->text, now, *request.mutable_document(), warnings);
+  for (const api::Fault& fault : faults)
+    complain(fault.mark.line == 0 ? fmt::format("{}: {}", name, fault.what)
+                                  : fmt::format("{}:{}:{}: {}", name, fault.mark.line, fault.mark.column, fault.what),
+             2);
+  if (!faults.empty()) return 2;
+  warn_of_open_secrets(name, read->mode, request.document());
+
+  const ApiClient client(state_dir);
+  request.set_dryrun(dry_run);
+  api::ApplyResponse response;
+  if (const Status done = client.call("Apply", request, response); !done)
+    return complain(fmt::format("{}: {}", name, done.error().message), 1);
+  if (output == "json")
+    std::fputs(pretty_json(response).c_str(), stdout);
+  else
+    print(response, dry_run, colours_allowed());
+  if (!wait || dry_run) return 0;
+  std::vector<std::string> groups;
+  for (const api::GroupDocument& group : request.document().autoscalinggroups())
+    groups.push_back(group.autoscalinggroupname());
+  return wait_until_settled(client, groups, timeout);
+}
+
+}  // namespace escala::app

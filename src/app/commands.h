@@ -1,0 +1,17 @@
+// The subcommands of `escala`. Each takes what follows its name and answers with the exit code: 0 done, 1 refused or
+// failed, 2 a wrong command line or configuration.
+#pragma once
+
+namespace escala::app {
+
+int run_serve(int argc, char** argv);  // monitor and control as two children
+int run_demo(int argc, char** argv);   // serve, and a real load to scale
+int run_monitor(int argc, char** argv);
+int run_control(int argc, char** argv);
+int run_board(int argc, char** argv);  // the board, live in the terminal
+int run_apply(int argc, char** argv);  // group.yaml -> groups
+int run_ctl(int argc, char** argv);    // groups, instances, explain, ...
+int run_completion(int argc, char** argv);
+int run_worker(int argc, char** argv);  // the demo's HTTP worker
+
+}  // namespace escala::app

@@ -1,0 +1,67 @@
+// `escala completion bash`: the script that lets bash complete commands, options and names of groups.
+#include <cstdio>
+#include <string_view>
+
+#include "app/cli_output.h"
+#include "app/commands.h"
+
+namespace escala::app {
+namespace {
+
+constexpr const char* kBash = R"BASH(# escala: completion for bash.  source <(escala completion bash)
+# shellcheck disable=SC2207
+_escala() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local commands="apply board completion control ctl demo help monitor serve"
+  local ctl="activities delete explain export groups instances observe pause policies protect resume set-desired suspend terminate"
+  local processes="Launch Terminate AddToLoadBalancer AlarmNotification AZRebalance HealthCheck InstanceRefresh ReplaceUnhealthy ScheduledActions"
+  local dir="" i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    [ "${COMP_WORDS[i]}" = --state-dir ] && dir=${COMP_WORDS[i+1]}
+  done
+  case $prev in
+    -f|--file|--save) compopt -o default; COMPREPLY=(); return ;;
+    --state-dir) compopt -o dirnames; COMPREPLY=(); return ;;
+    --output) COMPREPLY=($(compgen -W "table json text" -- "$cur")); return ;;
+    --processes) COMPREPLY=($(compgen -W "$processes" -- "$cur")); return ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "$commands" -- "$cur"))
+  elif [ "${COMP_WORDS[1]}" = completion ]; then
+    COMPREPLY=($(compgen -W "bash" -- "$cur"))
+  elif [ "${COMP_WORDS[1]}" = apply ]; then
+    COMPREPLY=($(compgen -W "-f --file --dry-run --wait --timeout --output --state-dir --help" -- "$cur"))
+  elif [ "${COMP_WORDS[1]}" = ctl ] && [ "$COMP_CWORD" -eq 2 ]; then
+    COMPREPLY=($(compgen -W "$ctl" -- "$cur"))
+  elif [ "${COMP_WORDS[1]}" = ctl ]; then
+    if [[ $cur == -* ]]; then
+      COMPREPLY=($(compgen -W "--output --state-dir --wait --timeout --help" -- "$cur"))
+    else
+      case ${COMP_WORDS[2]} in
+        terminate|protect)
+          COMPREPLY=($(compgen -W "$(escala ctl instances --output text ${dir:+--state-dir "$dir"} 2>/dev/null | cut -f1)" -- "$cur")) ;;
+        suspend)
+          COMPREPLY=($(compgen -W "$processes $(escala ctl groups --output text ${dir:+--state-dir "$dir"} 2>/dev/null | cut -f1)" -- "$cur")) ;;
+        *)
+          COMPREPLY=($(compgen -W "$(escala ctl groups --output text ${dir:+--state-dir "$dir"} 2>/dev/null | cut -f1)" -- "$cur")) ;;
+      esac
+    fi
+  fi
+}
+complete -F _escala escala
+)BASH";
+
+}  // namespace
+
+int run_completion(int argc, char** argv) {
+  const std::string_view shell = argc > 1 ? argv[1] : "";
+  if (argc == 2 && (shell == "--help" || shell == "-h")) {
+    std::puts("usage: escala completion bash\n\nPrints a script; load it with: source <(escala completion bash)");
+    return 0;
+  }
+  if (argc != 2 || shell != "bash") return complain("completion: expected a shell: bash", 2);
+  std::fputs(kBash, stdout);
+  return 0;
+}
+
+}  // namespace escala::app

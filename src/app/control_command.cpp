@@ -1,0 +1,215 @@
+// `escala control`: decides for every group, acts through the provider, keeps the store, serves the API.
+//
+// Start, in this order, and why:
+//   signals      blocked before any thread exists, so that only the loop sees them
+//   store        its lock keeps a second controller out before anything else is touched
+//   clock        goes on where the last process's stood; the anchor is in the store
+//   board        a predecessor's roster is taken over, agents go on being heard
+//   provider     its threads start idle
+//   controller   reads everything, raises the epoch, asks again for every open intent in its first turn
+//   API          last: whoever can reach it finds a controller behind it
+// Stop, the other way round: the API first, so that nothing is promised any more; then the loop, the provider's threads
+// (a call under way is finished or abandoned: its intent is in the store), the store. Instances run on. A kill -9 at
+// any moment is the same but for the courtesy.
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "api/server.h"
+#include "app/children.h"
+#include "app/cli_parse.h"
+#include "app/commands.h"
+#include "app/state_dir.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "board/place.h"
+#include "control/board_metrics.h"
+#include "control/controller.h"
+#include "provider/process_driver.h"
+#include "provider/worker_queue.h"
+#include "store/records.h"
+#include "store/sqlite_store.h"
+
+namespace escala::app {
+namespace {
+
+constexpr const char* kDefaultListen = "127.0.0.1:8780";
+constexpr Duration kBeatPeriod{250ms};  // of the roster; also the longest sleep of the loop
+
+struct Wanted {
+  std::string dir = default_state_dir();
+  std::string listen = kDefaultListen;
+  std::string board;
+  std::string agent;
+  int64_t slots = board::kMaxSlots;
+  bool unsigned_changes = false;
+  double inventory_seconds = 5;
+  double max_wait_seconds = 2;
+  LogLevel log_level = LogLevel::Info;
+};
+
+// Wakes the loop from other threads: the API committed something, the provider has answered.
+class Waker {
+ public:
+  Waker() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), loop_(std::this_thread::get_id()) {}
+  ~Waker() { close(fd_); }
+  Waker(const Waker&) = delete;
+  Waker& operator=(const Waker&) = delete;
+  void wake() const {
+    if (std::this_thread::get_id() == loop_) return;  // the loop's own commits are no news to it
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = write(fd_, &one, sizeof(one));  // full = it is awake already
+  }
+  void sleep(const SignalPipe& signals, Duration timeout) const {
+    std::array<pollfd, 2> fds{{{fd_, POLLIN, 0}, {signals.fd(), POLLIN, 0}}};
+    const Duration bounded = std::clamp(timeout, Duration{0}, kBeatPeriod);
+    // Rounded up, or the last fraction of a millisecond would be spun through.
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(bounded).count();
+    poll(fds.data(), fds.size(), static_cast<int>(ms));
+    uint64_t count = 0;
+    [[maybe_unused]] const ssize_t n = read(fd_, &count, sizeof(count));
+  }
+
+ private:
+  int fd_;
+  std::thread::id loop_;
+};
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "escala control: %s\n", error.message.c_str());
+  return error.kind == ErrorKind::Invalid ? 2 : 1;
+}
+
+std::string default_agent() {
+  const std::string own = own_path();
+  return own.substr(0, own.rfind('/') + 1) + "escala-agent";
+}
+
+// Where the clock of the process before us stood; empty at the first start.
+state::Meta meta_of(const Store& store) {
+  const auto record = store.get(keys::kMeta);
+  if (!record.ok() || !*record) return {};
+  auto meta = parse<state::Meta>(keys::kMeta, (*record)->value);
+  return meta.ok() ? *meta : state::Meta{};  // the controller says what is wrong with it
+}
+
+std::optional<ClockAnchor> anchor_of(const state::Meta& meta) {
+  if (meta.anchor_boot_id().empty()) return std::nullopt;
+  return ClockAnchor{from_us(meta.anchor_now()), meta.anchor_boot_id(), Duration{meta.anchor_since_boot()}};
+}
+
+int loop(Controller& controller, BoardMetrics& metrics, const SystemClock& clock, const SignalPipe& signals,
+         const Waker& waker) {
+  Duration beaten{0};
+  for (;;) {
+    if (const Duration boot = boot_time(); boot - beaten >= kBeatPeriod) {
+      metrics.beat();
+      beaten = boot;
+    }
+    const TimePoint next = controller.turn(clock.now(), clock.wall_now());
+    if (controller.superseded()) return 1;
+    const TimePoint now = clock.now();
+    waker.sleep(signals, next <= now ? Duration{0} : std::min(next - now, kBeatPeriod));
+    const int signal = signals.wait(Duration{0});
+    if (signal == SIGTERM || signal == SIGINT) return 0;
+  }
+}
+
+int run(const Wanted& wanted) {
+  set_log_level(wanted.log_level);
+  if (const Status made = make_state_dir(wanted.dir); !made.ok()) return fail(made.error());
+  const SignalPipe signals(/*children=*/false);
+  const Waker waker;
+
+  auto store = SqliteStore::open(wanted.dir);
+  if (!store.ok()) return fail(store.error());
+  // Shared with the driver, whose calls may outlive us.
+  const auto live_clock = std::make_shared<const SystemClock>(anchor_of(meta_of(**store)));
+  const SystemClock& clock = *live_clock;
+
+  auto board = board::board_of(wanted.dir, wanted.board);
+  if (!board.ok()) return fail(board.error());
+  BoardMetricsOptions board_options;
+  board_options.board = *board;
+  board_options.slots = static_cast<uint32_t>(wanted.slots);
+  board_options.boot_now = boot_time;
+  auto metrics = BoardMetrics::attach(board_options);
+  if (!metrics.ok()) return fail(metrics.error());
+
+  ProcessDriverOptions driver_options;
+  driver_options.state_dir = wanted.dir;
+  driver_options.agent_path = wanted.agent.empty() ? default_agent() : wanted.agent;
+  driver_options.monitor_address_file = monitor_address_file(wanted.dir);
+  driver_options.clock = live_clock;
+  auto driver = ProcessDriver::open(driver_options);
+  if (!driver.ok()) return fail(driver.error());
+  WorkerQueueOptions queue_options;
+  queue_options.on_completion = [&] { waker.wake(); };
+  WorkerQueue provider(*driver, queue_options);
+
+  LiveTable live;
+  Random random(system_seed());
+  ControllerOptions options;
+  options.inventory.period = from_seconds(wanted.inventory_seconds);
+  options.max_wait = from_seconds(wanted.max_wait_seconds);
+  options.anchor = [&] { return clock.anchor(); };
+  Controller controller({**store, provider, **metrics, live, random}, options);
+  (*store)->on_commit([&] { waker.wake(); });
+  if (const Status started = controller.start(clock.now()); !started.ok()) {
+    if (started.error().kind != ErrorKind::Unavailable) return fail(started.error());
+    log_error("control", "{}; trying again until it can", started.error().message);
+  }
+
+  api::ServerOptions server_options;
+  server_options.unix_socket = api_socket(wanted.dir);
+  server_options.listen = wanted.listen;
+  server_options.allow_unsigned_loopback = wanted.unsigned_changes;
+  api::Server server(**store, live, clock, server_options);
+  if (const Status listening = server.start(); !listening.ok()) return fail(listening.error());
+  log_info("control", "board {}, API on {} and {}", board->name, server_options.unix_socket,
+           wanted.listen.empty() ? "nowhere else" : wanted.listen);
+
+  const int code = loop(controller, **metrics, clock, signals, waker);
+  server.stop();
+  (*store)->on_commit(nullptr);
+  log_info("control", "stopped; instances run on");
+  return code;
+}
+
+}  // namespace
+
+int run_control(int argc, char** argv) {
+  CLI::App cli{"Decides for every group, acts through the provider, keeps the state, serves the API.",
+               "escala control"};
+  Wanted wanted;
+  cli.add_option("--state-dir", wanted.dir, "Where everything is kept")->capture_default_str();
+  cli.add_option("--listen", wanted.listen, "Address:port of the HTTP door, on loopback; empty: the unix socket alone")
+      ->capture_default_str();
+  cli.add_flag("--allow-unsigned", wanted.unsigned_changes, "Let requests over TCP change things, not only read");
+  cli.add_option("--board", wanted.board, "Name of the board; default: the state directory's own");
+  add_integer(cli, "--slots", wanted.slots, 1, board::kMaxSlots, "Instances the board has room for")
+      ->default_str(std::to_string(wanted.slots));
+  cli.add_option("--agent", wanted.agent, "Path of escala-agent; default: beside this executable");
+  add_number(cli, "--inventory-period", wanted.inventory_seconds, 0.5, 600,
+             "Seconds from one list of all instances to the next")
+      ->default_str(fmt::format("{}", wanted.inventory_seconds));
+  add_number(cli, "--max-wait", wanted.max_wait_seconds, 0.1, 60,
+             "Seconds after which a group is looked at again at the latest")
+      ->default_str(fmt::format("{}", wanted.max_wait_seconds));
+  add_log_level(cli, wanted.log_level);
+  if (const auto code = parse_command_line(cli, argc, argv)) return *code;
+  return run(wanted);
+}
+
+}  // namespace escala::app

@@ -1,0 +1,165 @@
+// `escala ctl ...`: asks the manager, and tells it. Its command line, and what both parts share.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "api/node.h"
+#include "api/suggest.h"
+#include "app/cli_parse.h"
+#include "app/commands.h"
+#include "app/ctl.h"
+
+namespace escala::app {
+
+int Ctl::finish() {
+  return std::fflush(stdout) == 0 || errno == EPIPE ? 0 : complain("standard output cannot be written", 1);
+}
+
+int Ctl::require_group() {
+  api::DescribeAutoScalingGroupsRequest request;
+  request.add_autoscalinggroupnames(options_.group);
+  api::DescribeAutoScalingGroupsResponse answer;
+  if (const int code = every_page("DescribeAutoScalingGroups", request, answer); code != 0) return code;
+  if (answer.autoscalinggroups_size() == 0) return no_such_group();
+  state_of_group_ = answer.autoscalinggroups(0);
+  return 0;
+}
+
+int Ctl::no_such_group() {
+  api::DescribeAutoScalingGroupsRequest request;
+  request.set_includeinstances(false);
+  api::DescribeAutoScalingGroupsResponse all;
+  if (const int code = every_page("DescribeAutoScalingGroups", request, all); code != 0) return code;
+  std::vector<std::string> known;
+  for (const api::AutoScalingGroup& group : all.autoscalinggroups()) known.push_back(group.autoscalinggroupname());
+  return complain(
+      fmt::format("group '{}' not found{}", api::shown(options_.group), api::did_you_mean(options_.group, known)), 1);
+}
+
+namespace {
+
+constexpr int64_t kMaxCapacity = 10'000;
+
+// A row a subcommand.
+struct Subcommand {
+  const char* name;
+  const char* summary;
+  int (Ctl::*run)();
+  void (*declare)(CLI::App&, CtlOptions&);
+};
+
+void optional_group(CLI::App& app, CtlOptions& options) {
+  app.add_option("GROUP", options.group, "Name of the group");
+}
+void one_group(CLI::App& app, CtlOptions& options) {
+  app.add_option("GROUP", options.group, "Name of the group")->required();
+}
+void waits(CLI::App& app, CtlOptions& options) {
+  app.add_flag("--wait", options.wait, "Until it is done");
+  add_duration(app, "--timeout", options.timeout, 1s, 24h, "How long --wait waits; default 10m");
+}
+
+constexpr Subcommand kSubcommands[] = {
+    {"groups", "Sizes and state of the groups", &Ctl::groups, optional_group},
+    {"instances", "Instances, of one group or all", &Ctl::instances, optional_group},
+    {"activities", "What was done, newest first", &Ctl::activities,
+     [](CLI::App& app, CtlOptions& options) {
+       optional_group(app, options);
+       add_integer(app, "--max-records", options.max_records, 1, 100, "How many; default 20");
+     }},
+    {"policies", "Policies, of one group or all", &Ctl::policies, optional_group},
+    {"explain", "The newest decision: what it saw, proposed, clamped, and why", &Ctl::explain,
+     [](CLI::App& app, CtlOptions& options) {
+       one_group(app, options);
+       app.add_option("--save", options.save, "Write what the decision saw to this file")->type_name("FILE");
+     }},
+    {"set-desired", "Set the desired capacity by hand", &Ctl::set_desired,
+     [](CLI::App& app, CtlOptions& options) {
+       one_group(app, options);
+       add_integer(app, "CAPACITY", options.capacity, 0, kMaxCapacity, "Instances")->required();
+       app.add_flag("--honor-cooldown", options.honor_cooldown, "Refuse while the cooldown runs");
+       waits(app, options);
+     }},
+    {"suspend", "Suspend processes of a group: all, or those named", &Ctl::suspend,
+     [](CLI::App& app, CtlOptions& options) {
+       one_group(app, options);
+       app.add_option("PROCESS", options.names, "Launch, Terminate, AlarmNotification, ...");
+     }},
+    {"resume", "End a pause of a group or the fleet; with --processes, a suspension", &Ctl::resume,
+     [](CLI::App& app, CtlOptions& options) {
+       optional_group(app, options);
+       app.add_option("--processes", options.names, "Processes to resume instead; all = every one")
+           ->type_name("PROCESS");
+     }},
+    {"pause", "Nothing at all happens to a group, or the whole fleet, until resumed", &Ctl::pause,
+     [](CLI::App& app, CtlOptions& options) {
+       optional_group(app, options);
+       app.add_option("--reason", options.reason, "Shown wherever the pause shows")->type_name("TEXT");
+     }},
+    {"observe", "Decide and explain, but do not act: a group, or the whole fleet", &Ctl::observe,
+     [](CLI::App& app, CtlOptions& options) {
+       optional_group(app, options);
+       app.add_flag("--off", options.off, "Act again");
+     }},
+    {"terminate", "Terminate instances; they are replaced unless --decrement", &Ctl::terminate,
+     [](CLI::App& app, CtlOptions& options) {
+       app.add_option("INSTANCE", options.names, "Instance ids")->required();
+       app.add_flag("--decrement", options.decrement, "Lower the desired capacity too");
+       app.add_flag("--yes", options.yes, "Do not ask");
+       app.add_flag("--force", options.force, "Also more than a tenth of a group");
+       waits(app, options);
+     }},
+    {"protect", "Protect instances from scale-in", &Ctl::protect,
+     [](CLI::App& app, CtlOptions& options) {
+       app.add_option("INSTANCE", options.names, "Instance ids")->required();
+       app.add_flag("--off", options.off, "No longer");
+     }},
+    {"delete", "Delete a group; with --force its instances too", &Ctl::remove,
+     [](CLI::App& app, CtlOptions& options) {
+       one_group(app, options);
+       app.add_flag("--force", options.force, "Terminate its instances");
+       waits(app, options);
+     }},
+    {"export", "Every record of the store as JSON", &Ctl::export_records,
+     [](CLI::App& app, CtlOptions& options) {
+       app.add_option("--prefix", options.prefix, "Only keys that begin so")->type_name("TEXT");
+     }},
+};
+
+}  // namespace
+
+int run_ctl(int argc, char** argv) {
+  CLI::App cli{"Asks the manager, and tells it.", "escala ctl"};
+  CtlOptions options;
+  cli.require_subcommand(1);
+  cli.fallthrough();
+  cli.add_option("--state-dir", options.state_dir, "Where the manager keeps its state")->capture_default_str();
+  add_choice(cli, "--output", options.output, {"table", "json", "text"}, "table, json or text");
+  std::vector<std::string> known;
+  for (const Subcommand& each : kSubcommands) {
+    known.emplace_back(each.name);
+    CLI::App* sub = cli.add_subcommand(each.name, each.summary);
+    each.declare(*sub, options);
+  }
+  // The first word that is no option is the subcommand; CLI11 would call a wrong one an extra argument.
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--state-dir" || word == "--output") {
+      ++i;
+    } else if (!word.starts_with("-")) {
+      if (std::find(known.begin(), known.end(), word) == known.end())
+        return complain(fmt::format("ctl: unknown command '{}'{}", api::shown(word), api::did_you_mean(word, known)),
+                        2);
+      break;
+    }
+  }
+  if (const auto code = parse_command_line(cli, argc, argv)) return *code;
+  Ctl ctl(options);
+  for (const Subcommand& each : kSubcommands)
+    if (cli.got_subcommand(each.name)) return (ctl.*each.run)();
+  return 2;
+}
+
+}  // namespace escala::app

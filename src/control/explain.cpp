@@ -1,0 +1,168 @@
+#include "control/explain.h"
+
+#include <algorithm>
+
+#include "control/reconciler.h"
+#include "engine/aggregate.h"
+#include "engine/lifecycle.h"
+#include "store/records.h"
+
+namespace escala {
+namespace {
+
+// FNV-1a, 64 bits: the same on every machine.
+class Hash {
+ public:
+  void add(uint64_t number) {
+    for (int i = 0; i < 8; ++i) byte(static_cast<unsigned char>(number >> (8 * i)));
+  }
+  void add(std::string_view text) {
+    for (const char c : text) byte(static_cast<unsigned char>(c));
+    byte(0xff);  // no text ends with it: "ab","c" differs from "a","bc"
+  }
+  uint64_t value() const { return value_ == 0 ? 1 : value_; }
+
+ private:
+  void byte(unsigned char b) { value_ = (value_ ^ b) * 1099511628211ULL; }
+  uint64_t value_ = 14695981039346656037ULL;
+};
+
+void add(Hash& hash, const Reason& reason) {
+  hash.add(static_cast<uint64_t>(reason.code));
+  hash.add(reason.subject);
+}
+
+std::string label(const MetricSpec& metric) {
+  const std::string what = metric.kind == MetricKind::Gauge ? metric.gauge : std::string(name(metric.kind));
+  if (metric.statistic == Statistic::Percentile) return fmt::format("{} p{:g}", what, metric.percentile);
+  return fmt::format("{} {}", what, name(metric.statistic));
+}
+
+// What the policies look at; CPU for people in any case, first.
+std::vector<MetricSpec> metrics_of(const Group& group) {
+  std::vector<MetricSpec> metrics{MetricSpec{}};
+  const auto add_metric = [&](const MetricSpec& metric) {
+    if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) metrics.push_back(metric);
+  };
+  for (const Policy& policy : group.policies)
+    if (const auto* tracking = std::get_if<TargetTracking>(&policy.kind)) add_metric(tracking->metric);
+  for (const Alarm& alarm : group.alarms) add_metric(alarm.metric);
+  return metrics;
+}
+
+void describe_input(const MetricSpec& metric, const Aggregate& seen, state::AggregateSeen& to) {
+  to.set_metric(label(metric));
+  to.set_known(seen.value.is_known());
+  if (seen.value.is_known()) {
+    to.set_value(seen.value.value());
+    to.set_age(seen.value.age().count());
+  } else {
+    to.set_unknown(std::string(name(seen.value.why_unknown())));
+  }
+  to.set_counted(static_cast<uint32_t>(seen.counted));
+  to.set_silent(static_cast<uint32_t>(seen.silent));
+  to.set_warming(static_cast<uint32_t>(seen.warming));
+}
+
+struct Words {
+  std::string operator()(const SetHealthAction& a) const {
+    return fmt::format("set {} {}", a.instance, name(a.health));
+  }
+  std::string operator()(const TransitionAction& a) const {
+    return fmt::format("move {} to {}", a.instance, name(a.to));
+  }
+  std::string operator()(const BeginTerminateAction& a) const {
+    return fmt::format("terminate {} ({})", a.instance, name(a.cause));
+  }
+  std::string operator()(const CallTerminateAction& a) const { return fmt::format("ask to terminate {}", a.instance); }
+  std::string operator()(const ForgetAction& a) const { return fmt::format("forget {}", a.instance); }
+  std::string operator()(const LaunchAction& a) const {
+    return a.replaces ? fmt::format("launch {} in {} to replace {}", a.count, a.zone, *a.replaces)
+                      : fmt::format("launch {} in {}", a.count, a.zone);
+  }
+};
+
+}  // namespace
+
+std::string to_text(const Action& action) {
+  return std::visit(Words{}, action);
+}
+
+uint64_t answer_of(const Decision& decision) {
+  Hash hash;
+  hash.add(static_cast<uint64_t>(decision.desired));
+  hash.add(static_cast<uint64_t>(decision.min_size));
+  hash.add(static_cast<uint64_t>(decision.max_size));
+  for (const Action& action : decision.actions) hash.add(to_text(action));
+  for (const Reason& reason : decision.reasons) add(hash, reason);
+  for (const Proposal& proposal : decision.proposals) {
+    hash.add(proposal.policy.str());
+    for (const Reason& reason : proposal.reasons) add(hash, reason);
+  }
+  return hash.value();
+}
+
+// --- the reconciler's decision records
+// --------------------------------------------------------------------------------
+
+std::shared_ptr<state::Decision> Reconciler::describe(const Decision& decision, TimePoint now) const {
+  auto record = std::make_shared<state::Decision>();
+  record->set_group(name_.str());
+  record->set_at(to_us(now));
+  record->set_last_at(to_us(now));
+  record->set_desired_before(seen_.group.desired_capacity);
+  record->set_desired(decision.desired);
+  record->set_min_size(decision.min_size);
+  record->set_max_size(decision.max_size);
+  uint32_t pending = 0;
+  for (const Instance& instance : seen_.instances) pending += is_coming(instance.state) ? 1U : 0U;
+  for (const PendingLaunch& launch : seen_.launches) pending += static_cast<uint32_t>(launch.count);
+  record->set_in_service(static_cast<uint32_t>(in_service()));
+  record->set_pending(pending);
+  const Duration warmup = instance_warmup(seen_.group);
+  for (const MetricSpec& metric : metrics_of(seen_.group))
+    describe_input(metric, aggregate(seen_, metric, warmup, now), *record->add_inputs());
+  for (const Proposal& proposal : decision.proposals) *record->add_proposals() = encode(proposal);
+  for (const Reason& reason : decision.reasons) *record->add_reasons() = encode(reason);
+  for (const Action& action : decision.actions) record->add_actions(to_text(action));
+  record->set_look_again_at(decision.look_again_at == kNever ? 0 : to_us(decision.look_again_at));
+  return record;
+}
+
+void Reconciler::explain(const Decision& decision, TimePoint now, Draft& draft) {
+  const uint64_t answer = answer_of(decision);
+  if (answer == answer_) {
+    ++repeats_;
+    if (now - told_at_ < context_->live_gap) return;
+    auto record = describe(decision, now);
+    if (told_) {
+      record->set_sequence(told_->sequence());
+      record->set_at(told_->at());
+      record->set_snapshot(told_->snapshot());
+    }
+    record->set_repeats(repeats_);
+    told_ = std::move(record);
+    told_at_ = now;
+    context_->live.put(name_, told_);
+    return;
+  }
+  answer_ = answer;
+  auto record = describe(decision, now);
+  const uint64_t sequence = sequence_ + 1;
+  record->set_sequence(sequence);
+  std::string snapshot = encode(seen_, now).SerializeAsString();
+  if (snapshot.size() <= kMaxSnapshotBytes) record->set_snapshot(std::move(snapshot));
+  draft.batch.put(keys::decision(name_, sequence), record->SerializeAsString());
+  if (sequence > kMaxDecisionsKept) draft.batch.erase(keys::decision(name_, sequence - kMaxDecisionsKept));
+  if (sequence > kSnapshotsKept) {
+    const std::string key = keys::decision(name_, sequence - kSnapshotsKept);
+    state::Decision older;
+    if (const auto found = context_->store.get(key); found.ok() && *found && older.ParseFromString((*found)->value)) {
+      older.clear_snapshot();
+      draft.batch.put(key, older.SerializeAsString());
+    }
+  }
+  draft.record = std::move(record);
+}
+
+}  // namespace escala

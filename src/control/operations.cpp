@@ -1,0 +1,179 @@
+#include "control/operations.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "store/records.h"
+
+namespace escala {
+namespace {
+
+// FNV-1a: the same on every machine, unlike std::hash.
+uint32_t short_hash(std::string_view text) {
+  uint32_t hash = 2166136261U;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return hash;
+}
+
+}  // namespace
+
+Duration retry_back_off(int attempts) {
+  Duration wait = kRetryBase;
+  for (int i = 1; i < attempts && wait < kRetryCap; ++i) wait *= 2;
+  return std::min(wait, kRetryCap);
+}
+
+Token TokenMaker::next(const GroupName& group) {
+  return Token(fmt::format("{:.16}-{:08x}-{:x}-{:x}", cluster_, short_hash(group.str()), epoch_, ++counter_));
+}
+
+Verdict judge(const state::Operation& intent, const Status& outcome) {
+  if (outcome.ok()) return Verdict::Done;
+  // A termination is never given up: what we decided to remove must go, and asking again does no harm.
+  if (intent.kind() == state::Operation::TERMINATE)
+    return outcome.error().kind == ErrorKind::NotFound ? Verdict::Done : Verdict::AskAgain;
+  switch (outcome.error().kind) {
+    case ErrorKind::Unknown:
+      return Verdict::AskAgain;
+    case ErrorKind::Throttled:
+    case ErrorKind::Unavailable:
+      return intent.attempts() + 1 < kMaxLaunchTries ? Verdict::AskAgain : Verdict::Refused;
+    default:
+      return Verdict::Refused;
+  }
+}
+
+void Operations::put(state::Operation intent, Revision version, bool ask_again) {
+  const Token token(intent.token());
+  const GroupName group(intent.group());
+  const auto [at, fresh] = entries_.try_emplace(token);
+  Entry& entry = at->second;
+  entry.intent = std::move(intent);
+  entry.version = version;
+  if (ask_again) entry.issued = false;
+  if (!fresh) return;
+  auto& tokens = by_group_[group];
+  tokens.insert(std::lower_bound(tokens.begin(), tokens.end(), token), token);
+}
+
+void Operations::erase(const Token& token) {
+  const auto found = entries_.find(token);
+  if (found == entries_.end()) return;
+  const auto group = by_group_.find(GroupName(found->second.intent.group()));
+  std::erase(group->second, token);
+  if (group->second.empty()) by_group_.erase(group);
+  entries_.erase(found);
+}
+
+const Operations::Entry* Operations::find(const Token& token) const {
+  const auto found = entries_.find(token);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+std::vector<Token> Operations::tokens(const GroupName& group) const {
+  const auto found = by_group_.find(group);
+  return found == by_group_.end() ? std::vector<Token>{} : found->second;
+}
+
+std::vector<PendingLaunch> Operations::launches(const GroupName& group) const {
+  std::vector<PendingLaunch> out;
+  for (const Token& token : tokens(group)) {
+    const state::Operation& intent = entries_.at(token).intent;
+    if (intent.kind() != state::Operation::LAUNCH) continue;
+    PendingLaunch launch;
+    launch.token = token;
+    launch.zone = ZoneName(intent.zone());
+    launch.spec = decode(intent.spec());
+    launch.count = intent.count();
+    launch.created_at = from_us(intent.created_at());
+    if (intent.has_replaces()) launch.replaces = InstanceId(intent.replaces());
+    out.push_back(std::move(launch));
+  }
+  return out;
+}
+
+const Operations::Entry* Operations::terminating(const GroupName& group, const InstanceId& instance) const {
+  const auto found = by_group_.find(group);
+  if (found == by_group_.end()) return nullptr;
+  for (const Token& token : found->second) {
+    const Entry& entry = entries_.at(token);
+    if (entry.intent.kind() == state::Operation::TERMINATE && entry.intent.instance() == instance.str()) return &entry;
+  }
+  return nullptr;
+}
+
+TimePoint Operations::due_at(const Entry& entry) const {
+  return entry.issued ? entry.issued_at + kAnswerOverdue : from_us(entry.intent.retry_at());
+}
+
+TimePoint Operations::submit_due(TimePoint now, const std::string& cluster, const Store& store, Provider& provider) {
+  TimePoint next = kNever;
+  for (auto& [token, entry] : entries_) {
+    if (due_at(entry) <= now) {
+      if (entry.issued)
+        log_warning("control", "operation {}: no answer in {}; asking again", token, to_text(kAnswerOverdue));
+      if (const Status asked = submit(entry, cluster, store, provider); !asked.ok()) {
+        // The provider's queue is full: nothing was asked, everything waits its turn.
+        log_warning("control", "operation {}: {}", token, asked.error().message);
+        return now + kRetryBase;
+      }
+      entry.issued = true;
+      entry.issued_at = now;
+    }
+    next = std::min(next, due_at(entry));
+  }
+  return next;
+}
+
+Status Operations::submit(Entry& entry, const std::string& cluster, const Store& store, Provider& provider) {
+  const state::Operation& intent = entry.intent;
+  ProviderRequest request;
+  request.token = Token(intent.token());
+  request.group = GroupName(intent.group());
+  request.cluster = cluster;
+  if (intent.kind() == state::Operation::TERMINATE) {
+    request.kind = RequestKind::Terminate;
+    request.instance = InstanceId(intent.instance());
+    return provider.submit(request);
+  }
+  request.kind = RequestKind::Launch;
+  request.zone = ZoneName(intent.zone());
+  request.count = intent.count();
+  for (const auto& tag : intent.tags()) request.tags.push_back({tag.key(), tag.value(), tag.propagate_at_launch()});
+  const std::string key = keys::spec(LaunchSpecId(intent.spec().id()));
+  const auto refuse = [&](Error error) {
+    own_answers_.push_back({RequestKind::Launch, request.token, request.group, std::move(error), {}});
+    return ok_status();
+  };
+  auto record = store.get(key);
+  if (!record.ok()) return record.error();
+  if (!*record)
+    return refuse({ErrorKind::NotFound, fmt::format("launch configuration '{}' does not exist", intent.spec().id())});
+  auto spec = parse<state::LaunchSpec>(key, (*record)->value);
+  if (!spec.ok()) return refuse(spec.error());
+  request.spec = to_launch_spec(*spec);
+  return provider.submit(request);
+}
+
+LaunchSpec to_launch_spec(const state::LaunchSpec& record) {
+  LaunchSpec spec;
+  spec.id = LaunchSpecId(record.id());
+  spec.provider = record.provider();
+  spec.image_id = record.image_id();
+  spec.instance_type = record.instance_type();
+  const state::ProcessSpec& process = record.process();
+  spec.process.command.assign(process.command().begin(), process.command().end());
+  spec.process.environment.insert(process.environment().begin(), process.environment().end());
+  spec.process.working_directory = process.working_directory();
+  spec.process.cpu_limit = process.cpu_limit();
+  spec.process.memory_limit = process.memory_limit();
+  spec.process.agent = process.agent();
+  spec.process.agent_arguments.assign(process.agent_arguments().begin(), process.agent_arguments().end());
+  spec.process.stop_grace = Duration{process.stop_grace()};
+  spec.process.service_port = static_cast<uint16_t>(process.service_port());
+  return spec;
+}
+
+}  // namespace escala

@@ -1,0 +1,389 @@
+#include "control/reconciler.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.h"
+#include "engine/decide.h"
+#include "engine/lifecycle.h"
+#include "store/activity.h"
+#include "store/records.h"
+
+namespace escala {
+namespace {
+
+// A gauge that is wanted must be named on the board.
+void add_gauge(std::set<std::string>& gauges, const MetricSpec& metric) {
+  if (metric.kind == MetricKind::Gauge) gauges.insert(metric.gauge);
+}
+
+bool same_words(const Reading& reading, const Reading& heard) {
+  return reading.instance == heard.instance && reading.sequence == heard.sequence &&
+         reading.incarnation == heard.incarnation && reading.received_at == heard.received_at;
+}
+
+}  // namespace
+
+size_t Reconciler::in_service() const {
+  return static_cast<size_t>(std::count_if(seen_.instances.begin(), seen_.instances.end(),
+                                           [](const Instance& instance) { return is_serving(instance.state); }));
+}
+
+// --- reading the store ----------------------------------------------------------------------------------------------
+
+Status Reconciler::load() {
+  broken_.reset();
+  watch_changed_ = true;
+  const auto fail = [&](const Error& error) {
+    broken_ = error.in(fmt::format("group {}", name_));
+    log_error("control", "{}; nothing is decided for it", broken_->message);
+    return *broken_;
+  };
+  const std::string key = keys::group(name_);
+  auto record = context_->store.get(key);
+  if (!record.ok()) return fail(record.error());
+  if (!*record) {
+    group_version_ = 0;
+    seen_.group = {};
+    seen_.group.name = name_;
+  } else {
+    auto message = parse<state::Group>(key, (*record)->value);
+    if (!message.ok()) return fail(message.error());
+    auto group = decode(*message);
+    if (!group.ok()) return fail(group.error().in(key));
+    take_group(*group, (*record)->version);
+  }
+  const std::string memory_key = keys::memory(name_);
+  auto memory = context_->store.get(memory_key);
+  if (!memory.ok()) return fail(memory.error());
+  if (*memory) {
+    auto message = parse<state::GroupMemory>(memory_key, (*memory)->value);
+    if (!message.ok()) return fail(message.error());
+    auto decoded = decode(*message);
+    if (!decoded.ok()) return fail(decoded.error().in(memory_key));
+    seen_.memory = std::move(decoded).value();
+    memory_version_ = (*memory)->version;
+  } else {
+    seen_.memory = {};
+    memory_version_ = 0;
+  }
+  if (const Status members = load_members(); !members.ok()) return fail(members.error());
+  if (const Status decisions = load_decisions(); !decisions.ok()) return fail(decisions.error());
+  if (const Status activities = load_open_activities(); !activities.ok()) return fail(activities.error());
+  return {};
+}
+
+void Reconciler::take_group(const Group& group, Revision version) {
+  seen_.group = group;
+  seen_.silent_after = kSilentPeriods * group.metrics_period;
+  group_version_ = version;
+  watch_changed_ = true;
+}
+
+Status Reconciler::load_members() {
+  members_.clear();
+  seen_.instances.clear();
+  ESCALA_ASSIGN(const auto records, context_->store.scan(keys::instances(name_)));
+  for (const Record& record : records) {
+    ESCALA_ASSIGN(const auto message, parse<state::Instance>(record.key, record.value));
+    auto instance = decode(message);
+    if (!instance.ok()) return instance.error().in(record.key);
+    put_member({std::move(instance).value(), message.agent_address(), record.version, false});
+  }
+  return {};
+}
+
+Status Reconciler::load_decisions() {
+  ESCALA_ASSIGN(const auto records, context_->store.scan(keys::decisions(name_)));
+  sequence_ = 0;
+  if (records.empty()) return {};
+  ESCALA_ASSIGN(const auto newest, parse<state::Decision>(records.back().key, records.back().value));
+  sequence_ = newest.sequence();
+  return {};
+}
+
+Status Reconciler::load_open_activities() {
+  open_activities_.clear();
+  ESCALA_ASSIGN(const auto records, context_->store.scan(keys::activities(name_)));
+  for (const Record& record : records) {
+    ESCALA_ASSIGN(const auto activity, parse<state::Activity>(record.key, record.value));
+    // Launches are found through their intents; before they have an instance nothing else leads to them.
+    if (!finished(activity) && activity.token().empty() && !activity.instance().empty())
+      open_activities_[InstanceId(activity.instance())] = record.key;
+  }
+  return {};
+}
+
+bool Reconciler::reload() {
+  const Status loaded = load();  // says so itself, and keeps it in broken_
+  return loaded.ok() || broken_.has_value();
+}
+
+bool Reconciler::apply(const Store::Change& change) {
+  if (change.key == keys::group(name_)) {
+    if (change.version == group_version_) return false;
+    if (!change.value && group_version_ == 0) return false;
+    return reload();
+  }
+  if (change.key.starts_with("instance/")) {
+    const InstanceId id(change.key.substr(keys::instances(name_).size()));
+    const auto known = members_.find(id);
+    if (known == members_.end() ? !change.value : change.version == known->second.version) return false;
+    return reload();  // rare: somebody else's write; reading everything is the simple way to be right
+  }
+  if (change.key.starts_with("activity/") && change.value) {
+    state::Activity activity;
+    if (activity.ParseFromString(*change.value) && !finished(activity) && activity.token().empty() &&
+        !activity.instance().empty())
+      open_activities_[InstanceId(activity.instance())] = change.key;
+    return false;
+  }
+  if (change.key == keys::memory(name_) && change.version != memory_version_) return reload();
+  return false;
+}
+
+void Reconciler::put_member(Member member) {
+  const InstanceId id = member.instance.id;
+  const auto at =
+      std::lower_bound(seen_.instances.begin(), seen_.instances.end(), id,
+                       [](const Instance& instance, const InstanceId& wanted) { return instance.id < wanted; });
+  if (at != seen_.instances.end() && at->id == id)
+    *at = member.instance;
+  else
+    seen_.instances.insert(at, member.instance);
+  members_[id] = std::move(member);
+  watch_changed_ = true;
+}
+
+void Reconciler::erase_member(const InstanceId& id) {
+  std::erase_if(seen_.instances, [&](const Instance& instance) { return instance.id == id; });
+  members_.erase(id);
+  open_activities_.erase(id);
+  watch_changed_ = true;
+}
+
+// --- the provider's word --------------------------------------------------------------------------------------------
+
+void Reconciler::add_known(std::map<InstanceId, InventoryKeeper::Member>& known) const {
+  for (const auto& [id, member] : members_) {
+    const Instance& instance = member.instance;
+    InventoryKeeper::Member entry;
+    entry.group = name_;
+    entry.recorded_at = instance.launched_at;
+    entry.gone = instance.provider_state == ProviderState::Gone;
+    entry.leaving = is_going(instance.state) && !instance.terminate_token.empty() &&
+                    context_->operations.find(instance.terminate_token) == nullptr;
+    known.emplace(id, std::move(entry));
+  }
+}
+
+bool Reconciler::observe_provider(std::span<const ProviderInstance> seen, std::span<const InstanceId> gone) {
+  bool changed = false;
+  for (const ProviderInstance& word : seen) {
+    const auto found = members_.find(word.id);
+    if (found == members_.end()) continue;
+    Member member = found->second;
+    // Once gone, gone: a list that was asked for earlier cannot bring anybody back.
+    if (member.instance.provider_state != ProviderState::Gone) member.instance.provider_state = word.state;
+    if (!word.address.empty()) member.instance.address = word.address;
+    if (!word.agent_address.empty()) member.agent_address = word.agent_address;
+    if (member.instance == found->second.instance && member.agent_address == found->second.agent_address) continue;
+    member.unsaved = true;
+    put_member(std::move(member));
+    changed = true;
+  }
+  for (const InstanceId& id : gone) {
+    const auto found = members_.find(id);
+    if (found == members_.end() || found->second.instance.provider_state == ProviderState::Gone) continue;
+    Member member = found->second;
+    member.instance.provider_state = ProviderState::Gone;
+    member.unsaved = true;
+    put_member(std::move(member));
+    changed = true;
+  }
+  return changed;
+}
+
+// --- deciding -------------------------------------------------------------------------------------------------------
+
+void Reconciler::observe(TimePoint now, TimePoint wall_now) {
+  seen_.wall_now = wall_now;
+  seen_.board_unknown = context_->metrics.blind();
+  const std::vector<Heard>& heard = context_->metrics.heard(name_);
+  seen_.readings.resize(heard.size());
+  bool ended = false;
+  for (size_t i = 0; i < heard.size(); ++i) {
+    Reading& reading = seen_.readings[i];
+    if (!same_words(reading, heard[i].reading)) {
+      reading = heard[i].reading;
+      const auto member = members_.find(reading.instance);
+      if (member != members_.end() && !member->second.instance.agent_reported) {
+        Member reported = member->second;
+        reported.instance.agent_reported = true;
+        reported.unsaved = true;
+        put_member(std::move(reported));
+      }
+    }
+    ended = ended || heard[i].workload_ended;
+  }
+  // An agent whose workload ended, or that fell silent, is the earliest news of a death; the provider's list proves it.
+  const bool silent = std::any_of(seen_.readings.begin(), seen_.readings.end(), [&](const Reading& reading) {
+    const Duration age = now - reading.received_at;
+    return age > seen_.silent_after && age < 2 * seen_.silent_after;
+  });
+  if (ended || (silent && !seen_.board_unknown)) context_->inventory.hurry(now);
+  seen_.launches = context_->operations.launches(name_);
+  seen_.inventory = context_->inventory.of(name_);
+  seen_.fleet_paused = context_->fleet.paused;
+  seen_.fleet_paused_reason = context_->fleet.paused_reason;
+  seen_.fleet_observe = context_->fleet.observe;
+  seen_.fleet_replacements_left = context_->fleet.replacements_left;
+}
+
+bool Reconciler::wants_burial() const {
+  const bool left = !members_.empty() || context_->operations.any(name_);
+  return exists() ? seen_.group.deleting && !left : memory_version_ != 0 || !members_.empty();
+}
+
+Draft Reconciler::plan(TimePoint now, TimePoint wall_now) {
+  look_again_at_ = kNever;
+  planned_at_ = now;
+  if (broken_) return {};
+  if (wants_burial()) return bury();
+  if (!exists()) return {};
+  observe(now, wall_now);
+  Decision decision = decide(seen_, now);
+  look_again_at_ = decision.look_again_at;
+
+  Draft draft;
+  carry_out(decision, now, draft);
+  // What may be written late goes along with what must be written, or by itself.
+  for (const auto& [id, member] : members_)
+    if (member.unsaved && !draft.members.contains(id)) draft.members.emplace(id, member);
+  explain(decision, now, draft);
+  draft.fleet_replacements = decision.fleet_replacements_used;
+  memory_changed_ = memory_changed_ || !(decision.memory == seen_.memory);
+  const bool acts = draft.urgent || !draft.members.empty() || !draft.gone.empty() || decision.memory_urgent;
+  draft.memory_written = acts || (memory_changed_ && now - memory_saved_at_ >= kMemoryPeriod);
+  draft.urgent = draft.urgent || decision.memory_urgent;
+  draft.memory = std::move(decision.memory);
+  seal(draft);
+  return draft;
+}
+
+Draft Reconciler::bury() {
+  Draft draft;
+  draft.buries = true;
+  draft.urgent = true;
+  if (exists()) draft.batch.expect(keys::group(name_), group_version_).erase(keys::group(name_));
+  if (memory_version_ != 0) draft.batch.erase(keys::memory(name_));
+  for (const auto& [id, member] : members_) draft.batch.erase(keys::instance(name_, id));
+  if (const auto records = context_->store.scan(keys::decisions(name_)); records.ok())
+    for (const Record& record : *records) draft.batch.erase(record.key);
+  draft.batch.durability = Durability::Durable;
+  return draft;
+}
+
+void Reconciler::seal(Draft& draft) const {
+  Batch& batch = draft.batch;
+  for (auto& [id, member] : draft.members) {
+    const std::string key = keys::instance(name_, id);
+    state::Instance record = encode(member.instance);
+    record.set_agent_address(member.agent_address);
+    batch.expect(key, member.version).put(key, record.SerializeAsString());
+    member.unsaved = false;
+  }
+  for (const InstanceId& id : draft.gone) {
+    const std::string key = keys::instance(name_, id);
+    batch.expect(key, members_.at(id).version).erase(key);
+  }
+  for (const state::Operation& intent : draft.opened) {
+    const std::string key = keys::operation(name_, Token(intent.token()));
+    batch.expect(key, 0).put(key, intent.SerializeAsString());
+  }
+  for (const state::Operation& intent : draft.postponed)
+    batch.put(keys::operation(name_, Token(intent.token())), intent.SerializeAsString());
+  for (const Token& token : draft.closed) batch.erase(keys::operation(name_, token));
+  if (draft.memory && draft.memory_written) batch.put(keys::memory(name_), encode(*draft.memory).SerializeAsString());
+  if (!draft.opened.empty()) draft.urgent = true;
+  batch.durability = draft.urgent ? Durability::Durable : Durability::Lazy;
+  // Bounds, pause, suspended processes and protection are as this decision saw them, or nothing of it happens (R2,
+  // R16).
+  const bool acts = draft.urgent || !draft.members.empty() || !draft.gone.empty();
+  if (acts && exists() && !draft.group) batch.expect(keys::group(name_), group_version_);
+}
+
+void Reconciler::accept(Draft draft, Revision revision, TimePoint now) {
+  if (draft.buries) {
+    members_.clear();
+    seen_ = {};
+    open_activities_.clear();
+    group_version_ = memory_version_ = 0;
+    context_->metrics.forget(name_);
+    context_->live.erase(name_);
+    watch_changed_ = false;
+    return;
+  }
+  if (draft.group) {
+    take_group(*draft.group, revision);
+  }
+  for (auto& [id, member] : draft.members) {
+    member.version = revision;
+    put_member(std::move(member));
+  }
+  for (const InstanceId& id : draft.gone) erase_member(id);
+  for (state::Operation& intent : draft.opened) context_->operations.put(std::move(intent), revision);
+  for (state::Operation& intent : draft.postponed) context_->operations.put(std::move(intent), revision, true);
+  for (const Token& token : draft.closed) context_->operations.erase(token);
+  for (auto& [id, key] : draft.activities_begun)
+    if (members_.contains(id)) open_activities_[id] = std::move(key);
+  if (draft.memory) {
+    seen_.memory = std::move(*draft.memory);
+    if (draft.memory_written) {
+      memory_version_ = revision;
+      memory_saved_at_ = now;
+      memory_changed_ = false;
+    }
+  }
+  if (draft.record) {
+    sequence_ = draft.record->sequence();
+    told_ = draft.record;
+    told_at_ = now;
+    repeats_ = 0;
+    context_->live.put(name_, told_);
+  }
+}
+
+void Reconciler::reject(const Error& why) {
+  answer_ = 0;                                  // its record was not written either
+  if (why.kind != ErrorKind::Conflict) return;  // nothing changed: what we believe is still so
+  reload();
+}
+
+// --- who should be heard --------------------------------------------------------------------------------------------
+
+Status Reconciler::publish() {
+  if (!watch_changed_) return {};
+  watch_changed_ = false;
+  if (!exists()) {
+    context_->metrics.forget(name_);
+    return {};
+  }
+  WatchList list;
+  list.group = name_;
+  list.mode = seen_.group.metrics_mode;
+  list.period = seen_.group.metrics_period;
+  list.in_service = static_cast<uint32_t>(in_service());
+  std::set<std::string> gauges;
+  for (const Policy& policy : seen_.group.policies)
+    if (const auto* tracking = std::get_if<TargetTracking>(&policy.kind)) add_gauge(gauges, tracking->metric);
+  for (const Alarm& alarm : seen_.group.alarms) add_gauge(gauges, alarm.metric);
+  list.gauges.assign(gauges.begin(), gauges.end());
+  if (seen_.group.agent_expected)
+    for (const auto& [id, member] : members_)
+      if (member.instance.provider_state != ProviderState::Gone)
+        list.instances.push_back({id, member.agent_address, member.instance.state});
+  return context_->metrics.watch(list);
+}
+
+}  // namespace escala

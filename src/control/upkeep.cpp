@@ -1,0 +1,200 @@
+// Controller: what is done in equal small steps however many groups there are (rule R8): the provider's list and what
+// it says of instances that nobody knows, the roster, sweeping activities, the clock's anchor, the fleet's budget,
+// numbers for /metrics.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/log.h"
+#include "control/controller.h"
+#include "store/activity.h"
+#include "store/records.h"
+
+namespace escala {
+namespace {
+
+constexpr Duration kTellPeriod{1s};  // numbers of the controller itself, for /metrics
+
+}  // namespace
+
+// --- the provider's list --------------------------------------------------------------------------------------------
+
+void Controller::ask_inventory(TimePoint now) {
+  if (!inventory_.due(now)) return;
+  if (const Status asked = deps_.provider.submit(inventory_.request(cluster_, epoch_)); asked.ok()) {
+    inventory_.asked(now);
+  } else {
+    log_warning("control", "listing instances: {}", asked.error().message);
+    inventory_.not_asked(now);
+  }
+}
+
+void Controller::take_inventory(const Completion& answer, TimePoint now) {
+  std::map<InstanceId, InventoryKeeper::Member> known;
+  for (const auto& [name, group] : groups_) group->add_known(known);
+  const InventoryKeeper::Findings findings = inventory_.take(answer, cluster_, known, now);
+  static const std::vector<ProviderInstance> kNoneSeen;
+  static const std::vector<InstanceId> kNoneGone;
+  for (const auto& [name, group] : groups_) {
+    const auto seen = findings.seen.find(name);
+    const auto gone = findings.gone.find(name);
+    const bool changed = group->observe_provider(seen == findings.seen.end() ? kNoneSeen : seen->second,
+                                                 gone == findings.gone.end() ? kNoneGone : gone->second);
+    if (changed || inventory_.of(name).suspect != group->seen().inventory.suspect ||
+        inventory_.of(name).complete != group->seen().inventory.complete)
+      agenda_.bring_forward(name, now);
+  }
+  handle_strays(findings.strays, now);
+}
+
+bool Controller::explained(const ProviderInstance& stray, const std::vector<ProviderInstance>& strays) {
+  // Its record cannot be read, or its group cannot: that is our trouble, not the instance's.
+  const auto record = deps_.store.get(keys::instance(stray.owner.group, stray.id));
+  if (!record.ok() || *record) return true;
+  const auto group = groups_.find(stray.owner.group);
+  if (group != groups_.end() && group->second->broken()) return true;
+  const Operations::Entry* entry = operations_.find(stray.owner.token);
+  if (entry == nullptr || entry->intent.kind() != state::Operation::LAUNCH) return false;
+  // The launch whose answer has not come, or was lost. If all that it wanted is here, the list is the answer; if only
+  // some is, the same token is asked again and tells the rest.
+  Completion answer{RequestKind::Launch, stray.owner.token, GroupName(entry->intent.group()), {}, {}};
+  for (const ProviderInstance& other : strays)
+    if (other.owner.token == stray.owner.token) answer.instances.push_back(other);
+  const bool queued = std::any_of(unsettled_.begin(), unsettled_.end(),
+                                  [&](const Completion& other) { return other.token == answer.token; });
+  if (!queued && static_cast<int>(answer.instances.size()) == entry->intent.count())
+    unsettled_.push_back(std::move(answer));
+  return true;
+}
+
+void Controller::handle_strays(const std::vector<ProviderInstance>& strays, TimePoint now) {
+  std::vector<Written> drafts;
+  for (const ProviderInstance& stray : strays) {
+    if (explained(stray, strays)) continue;
+    const auto [at, fresh] = strays_.try_emplace(stray.id, Stray{now, now});
+    at->second.last_seen = now;
+    const auto group = groups_.find(stray.owner.group);
+    const Duration patience = group != groups_.end() && group->second->exists()
+                                  ? 2 * group->second->seen().group.registration_timeout
+                                  : kStrayTimeout;
+    if (fresh)
+      log_warning("control",
+                  "instance {} carries our tag (group {}, launch {}) and is in no record; it is terminated in {}",
+                  stray.id, stray.owner.group, stray.owner.token, to_text(patience));
+    const bool held = fleet_.paused || fleet_.observe;
+    if (held || now - at->second.first_seen < patience || drafts.size() >= kMaxReapsPerInventory) continue;
+    Draft draft = reconciler(stray.owner.group).reap(stray, now);
+    if (draft.writes()) drafts.push_back({stray.owner.group, std::move(draft)});
+  }
+  // Whoever no list has named for long is gone.
+  std::erase_if(strays_, [&](const auto& entry) { return now - entry.second.last_seen > kStrayTimeout; });
+  if (!drafts.empty()) commit(std::move(drafts), now);
+}
+
+// --- in small equal steps -------------------------------------------------------------------------------------------
+
+void Controller::publish() {
+  for (const auto& [name, group] : groups_)
+    if (const Status told = group->publish(); !told.ok()) log_warning("control", "{}", told.error().message);
+  if (!all_watched_) deps_.metrics.all_watched();
+  all_watched_ = true;
+}
+
+void Controller::sweep(TimePoint now) {
+  if (store_down_ || now - swept_at_ < kSweepPeriod) return;
+  swept_at_ = now;
+  const auto batch = sweep_activities(deps_.store, sweep_cursor_, now);
+  if (!batch.ok() || batch->writes.empty()) return;
+  if (const auto done = deps_.store.commit(*batch); !done.ok())
+    log_warning("control", "sweeping activities: {}", done.error().message);
+}
+
+void Controller::save_meta(TimePoint now) {
+  if (now - meta_saved_at_ < (store_down_ ? kStoreRetry : kMetaPeriod)) return;
+  meta_saved_at_ = now;
+  // Written also when nothing changed but the store was down: it is how we learn that it works again.
+  if (options_.anchor || store_down_) save_anchor();
+  if (fleet_changed_ && !superseded_) save_fleet_budget();
+}
+
+void Controller::save_anchor() {
+  state::Meta meta = meta_;
+  if (options_.anchor) {
+    const ClockAnchor anchor = options_.anchor();
+    meta.set_anchor_now(to_us(anchor.now));
+    meta.set_anchor_boot_id(anchor.boot_id);
+    meta.set_anchor_since_boot(anchor.since_boot.count());
+  }
+  Batch batch;
+  batch.durability = Durability::Lazy;
+  batch.expect(keys::kMeta, meta_version_).put(keys::kMeta, meta.SerializeAsString());
+  const auto written = deps_.store.commit(batch);
+  if (written.ok()) {
+    note_store({});
+    meta_version_ = *written;
+    meta_ = meta;
+  } else if (written.error().kind == ErrorKind::Conflict) {
+    check_epoch();
+  } else {
+    note_store(written.error());
+  }
+}
+
+void Controller::save_fleet_budget() {
+  state::Fleet fleet = fleet_record_;
+  fleet.set_replacement_tokens(fleet_tokens_);
+  fleet.set_replacement_refilled_at(to_us(fleet_refilled_at_));
+  Batch batch;
+  batch.durability = Durability::Lazy;
+  batch.expect(keys::kFleet, fleet_version_).put(keys::kFleet, fleet.SerializeAsString());
+  const auto written = deps_.store.commit(batch);
+  if (written.ok()) {
+    fleet_version_ = *written;
+    fleet_changed_ = false;
+  } else if (written.error().kind == ErrorKind::Conflict) {
+    read_fleet();
+  } else {
+    note_store(written.error());
+  }
+}
+
+void Controller::refill_fleet_budget(TimePoint now) {
+  // At most once a second: counting everybody costs time linear in groups.
+  if (fleet_tokens_ >= 0 && now - fleet_refilled_at_ < 1s) return;
+  size_t serving = 0;
+  for (const auto& [name, group] : groups_) serving += group->in_service();
+  const double full =
+      std::max(1.0, std::floor(options_.fleet_replacement_percent / 100 * static_cast<double>(serving)));
+  if (fleet_tokens_ < 0) {
+    fleet_tokens_ = full;
+  } else {
+    const double share = seconds(now - fleet_refilled_at_) / seconds(options_.fleet_replacement_window);
+    fleet_tokens_ = std::min(full, fleet_tokens_ + full * std::max(0.0, share));
+  }
+  fleet_refilled_at_ = now;
+}
+
+void Controller::tell(TimePoint now) {
+  if (now - told_at_ < kTellPeriod) return;
+  told_at_ = now;
+  deps_.live.set_gauge("escala_groups", static_cast<double>(groups_.size()));
+  deps_.live.set_gauge("escala_operations_open", static_cast<double>(operations_.size()));
+  deps_.live.set_gauge("escala_decisions_total", static_cast<double>(decisions_));
+  deps_.live.set_gauge("escala_store_writable", store_down_ ? 0 : 1);
+  deps_.live.set_gauge("escala_board_trusted", was_blind_ ? 0 : 1);
+  deps_.live.set_gauge("escala_instances_stray", static_cast<double>(strays_.size()));
+}
+
+void Controller::drop_empty_groups() {
+  for (auto at = groups_.begin(); at != groups_.end();) {
+    if (!at->second->exists() && !at->second->broken() && !at->second->has_remains()) {
+      agenda_.erase(at->first);
+      at = groups_.erase(at);
+    } else {
+      ++at;
+    }
+  }
+}
+
+}  // namespace escala

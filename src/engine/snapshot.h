@@ -1,0 +1,68 @@
+// What decide() sees of one group at one moment. Made by control/observe, or by a simulation, or read from a file.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/known.h"
+#include "base/time.h"
+#include "engine/memory.h"
+#include "engine/model.h"
+
+namespace escala {
+
+// What one instance last said. Values have been checked at the door (rule R20): a known value is possible.
+struct Reading {
+  InstanceId instance;
+  TimePoint received_at{};   // our clock (rule R9)
+  uint64_t incarnation = 0;  // of the agent: grows at each restart of it
+  uint64_t sequence = 0;     // of the sample within the incarnation: each is counted once
+  std::array<Known<double>, kFixedMetrics> fixed{Unknown::NotMeasured, Unknown::NotMeasured, Unknown::NotMeasured,
+                                                 Unknown::NotMeasured, Unknown::NotMeasured, Unknown::NotMeasured};
+  std::map<std::string, double> gauges;
+  bool interrupted = false;  // the provider announced that it will take the instance (Spot, maintenance)
+  friend bool operator==(const Reading&, const Reading&) = default;
+};
+
+// A launch that was promised to the store and is not accounted for by instances yet.
+struct PendingLaunch {
+  Token token;
+  ZoneName zone;
+  LaunchSpecRef spec;
+  int count = 1;  // instances not yet seen
+  TimePoint created_at{};
+  std::optional<InstanceId> replaces;
+  friend bool operator==(const PendingLaunch&, const PendingLaunch&) = default;
+};
+
+// An instance that a complete list of the provider did not contain (rule R13).
+enum class Presence : uint8_t { Seen, NotYetListed, Missing, ConfirmedGone };
+
+// The provider's side, as far as the last inventories tell.
+struct Inventory {
+  bool complete = false;  // at least one complete list since this process started
+  TimePoint listed_at{};  // when the last complete list was asked for
+  bool suspect = false;   // the last list lost too much at once: believe nothing of it
+  friend bool operator==(const Inventory&, const Inventory&) = default;
+};
+
+struct Snapshot {
+  Group group;
+  GroupMemory memory;
+  std::vector<Instance> instances;       // sorted by id; those Terminated or Detached are not in it
+  std::vector<PendingLaunch> launches;   // sorted by token
+  std::vector<Reading> readings;         // sorted by instance; an instance without one never reported
+  std::optional<Unknown> board_unknown;  // set: no reading can be trusted, and why
+  Duration silent_after{3s};             // a reading older than this does not count
+  Inventory inventory;
+  TimePoint wall_now{};                     // for scheduled actions only
+  int fleet_replacements_left = 1'000'000;  // what the fleet-wide budget still allows (rule R5)
+  bool fleet_paused = false;                // rule R12
+  std::string fleet_paused_reason;
+  bool fleet_observe = false;
+  friend bool operator==(const Snapshot&, const Snapshot&) = default;
+};
+
+}  // namespace escala

@@ -1,0 +1,182 @@
+// The headcount: who is capacity, who stands for whom, and whether so much is unwell that we had better stop replacing.
+#include <algorithm>
+#include <utility>
+
+#include "engine/budget.h"
+#include "engine/lifecycle.h"
+#include "engine/reason_facts.h"
+#include "engine/staff_round.h"
+
+namespace escala {
+namespace {
+
+bool in_zones(const Group& group, const ZoneName& zone) {
+  return std::find(group.zones.begin(), group.zones.end(), zone) != group.zones.end();
+}
+
+}  // namespace
+
+Seat& StaffRound::seat_of(const Instance& instance) {
+  return seats[static_cast<size_t>(&instance - seen.instances.data())];
+}
+
+Seat* StaffRound::seat_of(const InstanceId& id) {
+  const auto found = std::lower_bound(seats.begin(), seats.end(), id, [](const Seat& seat, const InstanceId& sought) {
+    return seat.instance->id < sought;
+  });
+  return found != seats.end() && found->instance->id == id ? &*found : nullptr;
+}
+
+void StaffRound::count() {
+  heads = {};
+  zones.clear();
+  int in_service = 0, unwell = 0;
+  for (const Seat& seat : seats) {
+    const LifecycleState state = seat.instance->state;
+    if (is_serving(state)) {
+      ++in_service;
+      if (seat.condition != Condition::Well && seat.condition != Condition::Interrupted) ++unwell;
+    }
+    if (seat.leaving || (!is_serving(state) && !is_coming(state))) continue;
+    ++heads.total;
+    if (seat.condition == Condition::Dead) continue;
+    ++zones[seat.instance->zone];
+    if (is_coming(state)) {
+      ++heads.coming;
+    } else {
+      ++heads.serving;
+      if (seat.condition == Condition::Well) ++heads.healthy;
+    }
+  }
+  for (const PendingLaunch& launch : seen.launches) {
+    const int count = std::max(0, launch.count);
+    heads.coming += count;
+    heads.unanswered += count;
+    heads.total += count;
+    zones[launch.zone] += count;
+  }
+  pair_up();
+  find_probes();
+  watch_breaker(in_service, std::clamp(desired - heads.healthy, 0, unwell));
+  refill(memory.replacements, seen.group, heads.serving, now);
+}
+
+// A healthy instance with a substitute that serves: it goes only if the zones are evener without it.
+bool StaffRound::moves_zone(const Seat& seat) const {
+  if (!seen.group.rebalance || seat.instance->protected_from_scale_in || !seat.substitute) return false;
+  if (!in_zones(seen.group, seat.instance->zone)) return true;
+  return zones.at(seat.instance->zone) > zones.at(seat.substitute->zone);
+}
+
+// From here on a paired instance is not capacity: its substitute is. A healthy one whose substitute is still booting is
+// paired as well, or the substitute would look like one too many and be cancelled.
+void StaffRound::pair_up() {
+  for (Seat& seat : seats) {
+    const Instance& instance = *seat.instance;
+    const bool can_stand_in =
+        !seat.leaving && (is_coming(instance.state) ? seat.condition != Condition::Dead
+                                                    : is_serving(instance.state) && seat.condition == Condition::Well);
+    if (!instance.replaces || !can_stand_in) continue;
+    Seat* replaced = seat_of(*instance.replaces);
+    if (!replaced || replaced == &seat) continue;
+    if (is_coming(instance.state)) {
+      replaced->substitute_coming = true;
+    } else {
+      replaced->substitute = &instance;
+    }
+  }
+  for (const PendingLaunch& launch : seen.launches) {
+    if (!launch.replaces) continue;
+    if (Seat* replaced = seat_of(*launch.replaces)) replaced->substitute_coming = true;
+  }
+  for (Seat& seat : seats) {
+    const bool stands = is_serving(seat.instance->state) && !seat.leaving && seat.condition != Condition::Dead;
+    if (!stands || (!seat.substitute && !seat.substitute_coming)) continue;
+    const bool condemned = seat.condition != Condition::Well;
+    if (!condemned && seat.substitute && !moves_zone(seat))
+      continue;  // it recovered: one too many, for scale-in to choose
+    seat.paired = true;
+    ++heads.paired;
+    --zones[seat.instance->zone];
+    if (!condemned) --heads.healthy;
+  }
+}
+
+void StaffRound::find_probes() {
+  if (memory.offerings.empty()) return;
+  const LaunchSpecId& spec = seen.group.spec.id;
+  for (const PendingLaunch& launch : seen.launches)
+    if (launch.spec.id == spec) probing_.insert(launch.zone);
+  for (const Seat& seat : seats) {
+    const Instance& instance = *seat.instance;
+    if (seat.leaving || !is_coming(instance.state) || instance.spec.id != spec) continue;
+    const auto offering = memory.offerings.find({spec, instance.zone});
+    if (offering != memory.offerings.end() && instance.state_since >= offering->second.not_before)
+      probing_.insert(instance.zone);
+  }
+}
+
+void StaffRound::watch_breaker(int in_service, int unwell) {
+  breaker_changed = update_breaker(memory, unwell, in_service, now);
+  if (memory.breaker_open) {
+    because(ReasonCode::BreakerOpen, "", {fact("unwell", unwell), fact("in_service", in_service)});
+    look_at(std::max(memory.breaker_since + kBreakerHold, now + 1s));
+  } else if (breaker_changed) {
+    because(ReasonCode::BreakerClosed);
+  }
+}
+
+void StaffRound::count_leaving(const Seat& seat) {
+  const Instance& instance = *seat.instance;
+  --heads.total;
+  if (seat.condition == Condition::Dead) return;
+  if (is_coming(instance.state)) {
+    --heads.coming;
+    --zones[instance.zone];
+    return;
+  }
+  --heads.serving;
+  if (seat.paired) {
+    --heads.paired;
+    return;
+  }
+  --zones[instance.zone];
+  if (seat.condition == Condition::Well) --heads.healthy;
+}
+
+ZonePicker StaffRound::zone_picker() const {
+  ZonePicker picker;
+  for (const ZoneName& zone : seen.group.zones) {
+    const auto count = zones.find(zone);
+    const bool probing = probing_.contains(zone);
+    picker.add(zone, count == zones.end() ? 0 : count->second,
+               allowance(memory, {seen.group.spec.id, zone}, probing, now).instances);
+  }
+  return picker;
+}
+
+void StaffRound::explain_no_zone() {
+  if (seen.group.zones.empty()) because(ReasonCode::NoZone);
+  for (const ZoneName& zone : seen.group.zones) {
+    const auto found = memory.offerings.find({seen.group.spec.id, zone});
+    if (found == memory.offerings.end()) continue;
+    std::vector<Fact> facts{fact("failures", found->second.failures), fact("error", found->second.last_error)};
+    if (now < found->second.not_before) {
+      facts.push_back(fact("until", iso8601(found->second.not_before)));
+      look_at(found->second.not_before);
+    }
+    because(ReasonCode::LaunchBackOff, zone.str(), std::move(facts));
+  }
+}
+
+void StaffRound::explain_no_room() {
+  if (heads.total >= max_size + surplus_margin(max_size)) {
+    because(ReasonCode::AtCapacity, "", {fact("running", heads.total), fact("max", max_size)});
+  } else if (hour_left_ <= 0) {
+    because(ReasonCode::LaunchBudgetSpent, "", {fact("per_hour", launches_per_hour_bound(seen.group))});
+    if (!memory.launch_moments.empty())
+      look_at(*std::min_element(memory.launch_moments.begin(), memory.launch_moments.end()) + 1h);
+  }
+}
+
+}  // namespace escala

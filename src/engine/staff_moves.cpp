@@ -1,0 +1,222 @@
+// What becomes of each instance by itself: forgotten when gone, moved on by hooks and by its first report, given up
+// when it never reports, and the provider asked when a termination has been waited for.
+#include <algorithm>
+#include <utility>
+
+#include "engine/lifecycle.h"
+#include "engine/reason_facts.h"
+#include "engine/staff_round.h"
+
+namespace escala {
+namespace {
+
+OfferingKey offering_of(const Instance& instance) {
+  return {instance.spec.id, instance.zone};
+}
+
+}  // namespace
+
+void StaffRound::transition(const Instance& instance, LifecycleState to, std::vector<HookWait> hooks, Reason why) {
+  seat_of(instance).moved = true;
+  early_.emplace_back(TransitionAction{instance.id, to, std::move(hooks), std::move(why)});
+}
+
+void StaffRound::forget(Seat& seat, Reason why) {
+  seat.leaving = true;
+  because(why);
+  early_.emplace_back(ForgetAction{seat.instance->id, std::move(why)});
+}
+
+void StaffRound::call_terminate(const Instance& instance) {
+  if (!instance.terminate_token.empty() || ++calls_ > kMaxTerminationsPerDecision) return;
+  early_.emplace_back(CallTerminateAction{
+      instance.id,
+      {ReasonCode::TransitionCompleted, instance.id.str(), {fact("state", std::string(name(instance.state)))}}});
+}
+
+void StaffRound::note_health(size_t index) {
+  const Diagnosis diagnosis = health.diagnose(index);
+  Seat& seat = seats[index];
+  seat.condition = diagnosis.condition;
+  if (diagnosis.look_again_at != kNever) look_at(diagnosis.look_again_at);
+  if (!diagnosis.why) return;
+  if (diagnosis.condition != Condition::Well) seat.why = diagnosis.why;
+  if (diagnosis.set_health) {
+    early_.emplace_back(SetHealthAction{seat.instance->id, *diagnosis.set_health, *diagnosis.why});
+    memory_changed = true;
+  }
+  const bool told_later = diagnosis.condition == Condition::Gone || is_coming(seat.instance->state);
+  if (!told_later) because(*diagnosis.why);
+}
+
+// It never was capacity: no token of the budget, and its offering is at fault.
+void StaffRound::never_served(Seat& seat, TerminateCause cause, Reason why) {
+  because(why);
+  if (!may_terminate() || !health.inventory_trusted()) {
+    if (!may_terminate()) because(ReasonCode::ProcessSuspended, "Terminate", {fact("process", "Terminate")});
+    return;
+  }
+  if (begun_terminations >= kMaxTerminationsPerDecision) return;
+  const Instance& instance = *seat.instance;
+  if (!instance.in_service_at) {
+    note_never_served(memory, seen.group.name, offering_of(instance), now, name(why.code));
+    memory_changed = true;
+  }
+  begin_terminate(seat, cause, std::move(why));
+}
+
+// Pending until the provider runs it and, where an agent is expected, the agent has been heard. An agent that speaks is
+// proof that the instance runs, whatever an older list says.
+void StaffRound::await_registration(size_t index, bool running) {
+  Seat& seat = seats[index];
+  const Instance& instance = *seat.instance;
+  const Duration timeout = seen.group.registration_timeout;
+  TimePoint deadline = instance.state_since + timeout;
+  if (running) {
+    // Its agent is missing. Silence says nothing while we cannot hear (rule R1), so the wait begins when we can.
+    if (!health.hearing_since()) {
+      if (now >= deadline) because(ReasonCode::AgentsAllSilent, instance.id.str());
+      return;
+    }
+    deadline = std::max(instance.state_since, *health.hearing_since()) + timeout;
+  } else if (now >= deadline && seen.inventory.listed_at < deadline) {
+    because(ReasonCode::InventoryIncomplete, instance.id.str());  // a list from after the deadline decides
+    return;
+  }
+  if (now < deadline) {
+    look_at(deadline);
+    return;
+  }
+  never_served(
+      seat, TerminateCause::NeverRegistered,
+      {ReasonCode::NeverRegistered, instance.id.str(), {fact("seconds", seconds(now - instance.state_since))}});
+}
+
+void StaffRound::move_pending(size_t index) {
+  const Instance& instance = *seats[index].instance;
+  const bool spoke = instance.agent_reported && (instance.provider_state == ProviderState::Unknown ||
+                                                 instance.provider_state == ProviderState::Pending);
+  const bool running = instance.provider_state == ProviderState::Running || spoke;
+  const bool first_time = !instance.in_service_at;
+  if (instance.state == LifecycleState::Pending && first_time && running) {
+    auto hooks = hooks_for(seen.group, LifecycleTransition::Launching, now);
+    if (!hooks.empty()) {
+      Reason why{ReasonCode::HookWaiting, instance.id.str(), {fact("hook", hooks.front().hook.str())}};
+      transition(instance, LifecycleState::PendingWait, std::move(hooks), std::move(why));
+      return;
+    }
+  }
+  const bool registered = running && (!seen.group.agent_expected || instance.agent_reported || !first_time);
+  if (!registered) {
+    await_registration(index, running);
+    return;
+  }
+  if (first_time && memory.offerings.contains(offering_of(instance))) {
+    note_in_service(memory, offering_of(instance));
+    memory_changed = true;
+  }
+  transition(instance, LifecycleState::InService, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
+}
+
+void StaffRound::give_up_waiting(const Instance& instance) {
+  const HookOutcome outcome = hook_outcome(instance.hooks, now);
+  if (outcome.verdict == HookVerdict::Waiting) {
+    because(ReasonCode::HookWaiting, instance.id.str(),
+            {fact("hook", outcome.decisive.str()), fact("until", iso8601(outcome.next_deadline))});
+    look_at(outcome.next_deadline);
+    return;
+  }
+  const bool launching = instance.state == LifecycleState::PendingWait;
+  const bool abandoned = outcome.verdict == HookVerdict::Abandon;
+  const ReasonCode code =
+      outcome.expired ? ReasonCode::HookExpired : (abandoned ? ReasonCode::HookAbandoned : ReasonCode::HookContinued);
+  Reason why{code,
+             instance.id.str(),
+             {fact("hook", outcome.decisive.str()), fact("result", abandoned ? "ABANDON" : "CONTINUE")}};
+  if (launching && abandoned) {
+    never_served(seat_of(instance), TerminateCause::LaunchAbandoned, std::move(why));
+    return;
+  }
+  because(why);
+  transition(instance, launching ? LifecycleState::PendingProceed : LifecycleState::TerminatingProceed, {},
+             std::move(why));
+}
+
+void StaffRound::move_coming(size_t index) {
+  Seat& seat = seats[index];
+  if (seat.condition == Condition::Dead) {
+    never_served(seat, TerminateCause::NeverRegistered,
+                 {ReasonCode::LaunchDied,
+                  seat.instance->id.str(),
+                  {fact("state", std::string(name(seat.instance->provider_state)))}});
+  } else if (seat.instance->state == LifecycleState::PendingWait) {
+    give_up_waiting(*seat.instance);
+  } else {
+    move_pending(index);
+  }
+}
+
+void StaffRound::move_going(const Instance& instance) {
+  if (instance.state == LifecycleState::TerminatingWait) {
+    give_up_waiting(instance);
+  } else {
+    call_terminate(instance);
+  }
+}
+
+void StaffRound::move_instances() {
+  if (!health.inventory_trusted())
+    because(seen.inventory.complete ? ReasonCode::SuspectRead : ReasonCode::InventoryIncomplete);
+  if (health.all_silent() && seen.group.health_checks.agent) because(ReasonCode::AgentsAllSilent);
+  for (size_t i = 0; i < seats.size(); ++i) {
+    Seat& seat = seats[i];
+    const Instance& instance = *seat.instance;
+    note_health(i);
+    if (seat.condition == Condition::Gone) {
+      const bool never = is_coming(instance.state) && !instance.in_service_at;
+      if (never) {
+        note_never_served(memory, seen.group.name, offering_of(instance), now, name(ReasonCode::LaunchDied));
+        memory_changed = true;
+      }
+      forget(seat, {never ? ReasonCode::LaunchDied
+                          : (is_going(instance.state) ? ReasonCode::InstanceTerminated : ReasonCode::Vanished),
+                    instance.id.str(),
+                    {}});
+    } else if (is_coming(instance.state)) {
+      move_coming(i);
+    } else if (is_going(instance.state)) {
+      move_going(instance);
+    } else if (instance.state == LifecycleState::EnteringStandby) {
+      transition(instance, LifecycleState::Standby, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
+    } else if (instance.state == LifecycleState::Detaching) {
+      transition(instance, LifecycleState::Detached, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
+      seat.leaving = true;
+    }
+  }
+}
+
+void StaffRound::dismiss_all() {
+  for (size_t i = 0; i < seats.size(); ++i) {
+    Seat& seat = seats[i];
+    const Instance& instance = *seat.instance;
+    const Reason why{ReasonCode::GroupDeleting, instance.id.str(), {}};
+    if (health.diagnose(i).condition == Condition::Gone) {
+      forget(seat, {ReasonCode::InstanceTerminated, instance.id.str(), {}});
+    } else if (instance.state == LifecycleState::TerminatingWait) {
+      transition(instance, LifecycleState::TerminatingProceed, {}, why);  // ForceDelete waits for no hook
+    } else if (is_going(instance.state)) {
+      call_terminate(instance);
+    } else if (instance.state == LifecycleState::Detaching) {
+      transition(instance, LifecycleState::Detached, {}, why);
+    } else if (is_legal(instance.state, LifecycleState::Terminating) &&
+               begun_terminations < kMaxTerminationsPerDecision) {
+      begin_terminate(seat, TerminateCause::GroupDeleted, why);
+    }
+  }
+  int launching = 0;
+  for (const PendingLaunch& launch : seen.launches) launching += std::max(0, launch.count);
+  because(ReasonCode::GroupDeleting, seen.group.name.str(),
+          {fact("instances", static_cast<double>(seats.size())), fact("launching", launching)});
+}
+
+}  // namespace escala

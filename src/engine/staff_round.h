@@ -1,0 +1,122 @@
+// One staffing decision while it is being made: what staff.cpp and its steps (staff_moves, staff_replace, staff_sizes)
+// share. Internal to the engine; everyone else calls staff().
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "engine/health.h"
+#include "engine/offering.h"
+#include "engine/selection.h"
+#include "engine/staff.h"
+
+namespace escala {
+
+inline constexpr int kMaxTerminationsPerDecision = 1000;  // the rest follows in the next decision
+inline constexpr size_t kMaxReasonsPerCode = 8;           // the last one kept says how many more there were
+inline constexpr Duration kSettle = 100ms;                // after acting, look again: the next step may be possible
+
+// One instance in this decision.
+struct Seat {
+  const Instance* instance = nullptr;
+  Condition condition = Condition::Well;
+  bool leaving = false;                  // an action of this decision ends it: forgotten, terminating or detached
+  bool moved = false;                    // or takes its next step: one action per instance
+  bool substitute_coming = false;        // one launched to replace it is on its way
+  const Instance* substitute = nullptr;  // one launched to replace it serves already
+  std::optional<Reason> why;             // unless Well
+  bool paired = false;                   // its substitute stands for it: it is not counted as capacity any more
+};
+
+// How many are where, after the steps so far. `coming` includes launches that nobody answered yet.
+struct Headcount {
+  int serving = 0;  // InService and alive, paired ones included
+  int healthy = 0;  // of those: well and not paired
+  int paired = 0;
+  int coming = 0;
+  int unanswered = 0;  // of coming: launches without an instance yet
+  int total = 0;       // everything that may run and is not leaving: what max_size and its margin bound
+  int capacity() const { return serving - paired + coming; }
+};
+
+class StaffRound {
+ public:
+  StaffRound(const Snapshot& seen, const ScaleOutcome& wanted, TimePoint now, GroupMemory& memory);
+
+  // The steps, in this order.
+  void move_instances();       // staff_moves: forget, hooks, registration, terminate calls
+  void count();                // seats -> headcount, zones, pairs, breaker
+  void finish_replacements();  // staff_replace: substitutes that serve release those they replace
+  void reach_desired();        // staff_sizes: launches and scale-in
+  void start_replacements();   // staff_replace: substitutes for the unwell; the dead are terminated
+  void rebalance();            // staff_replace
+  void dismiss_all();          // staff_moves: the group is being deleted
+  StaffOutcome finish();       // puts the actions in order
+
+  // --- for the steps
+  bool suspended(Process process) const { return has(seen.group.suspended, process); }
+  bool may_launch() const { return !suspended(Process::Launch); }
+  bool may_terminate() const { return !suspended(Process::Terminate); }
+  void because(ReasonCode code, std::string subject = {}, std::vector<Fact> facts = {});
+  void because(Reason reason);
+  void look_at(TimePoint moment);
+  void launch(const ZoneName& zone, int count, const std::optional<InstanceId>& replaces, Reason why);
+  void begin_terminate(Seat& seat, TerminateCause cause, Reason why);
+  ZonePicker zone_picker() const;
+  int launch_room() const;  // how many more max_size, its margin and the hour allow
+
+  const Snapshot& seen;
+  const ScaleOutcome& wanted;
+  const TimePoint now;
+  GroupMemory& memory;
+  const HealthRound health;
+  const int desired, min_size, max_size;
+  std::vector<Seat> seats;  // as seen.instances
+  Headcount heads;
+  ZoneCounts zones;  // instances that count for balance
+  bool breaker_changed = false;
+  bool memory_changed = false;
+  int excess_left = 0;  // of scale-in: could not be carried out in this decision
+  int planned_launches = 0;
+  int begun_terminations = 0;
+  StaffOutcome out;
+
+ private:
+  void move_coming(size_t index);
+  void move_pending(size_t index);
+  void await_registration(size_t index, bool running);
+  void never_served(Seat& seat, TerminateCause cause, Reason why);
+  void move_going(const Instance& instance);
+  void give_up_waiting(const Instance& instance);
+  void transition(const Instance& instance, LifecycleState to, std::vector<HookWait> hooks, Reason why);
+  void forget(Seat& seat, Reason why);
+  void call_terminate(const Instance& instance);
+  void note_health(size_t index);
+  void count_leaving(const Seat& seat);
+  void pair_up();
+  void find_probes();
+  void watch_breaker(int in_service, int unwell);
+  bool moves_zone(const Seat& seat) const;
+  Seat* seat_of(const InstanceId& id);
+  bool replacing_allowed(const Seat& seat);
+  bool token_left(const Seat& seat, int needed);
+  void spend_replacement();
+  void explain_no_room();
+  void explain_no_zone();
+  void launch_missing(int missing);
+  void dismiss_excess(int excess);
+  int dismiss(std::vector<const Instance*> candidates, int how_many);
+  void cancel_coming(int how_many);
+  void release(Seat& seat);
+  void replace(Seat& seat, int& reserved);
+  void start_substitute(Seat& seat, int& reserved);
+  Seat& seat_of(const Instance& instance);
+
+  std::vector<Action> early_, launches_, terminations_;
+  std::map<ReasonCode, std::pair<size_t, int>> reason_counts_;  // where the last kept one is; how many there were
+  std::set<ZoneName> probing_;  // zones where a probe of a failing offering is under way
+  int calls_ = 0;
+  int hour_left_ = 0;
+};
+
+}  // namespace escala

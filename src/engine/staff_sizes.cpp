@@ -1,0 +1,123 @@
+// As many as desired: launches spread over zones, and scale-in that names its victims.
+#include <algorithm>
+#include <utility>
+
+#include "engine/lifecycle.h"
+#include "engine/reason_facts.h"
+#include "engine/staff_round.h"
+
+namespace escala {
+
+void StaffRound::reach_desired() {
+  const int missing = desired - heads.capacity();
+  if (missing == 0) return;
+  because(missing > 0 ? ReasonCode::BelowDesired : ReasonCode::AboveDesired, "",
+          {fact("desired", desired), fact("in_service", heads.serving - heads.paired), fact("coming", heads.coming)});
+  if (missing > 0) {
+    launch_missing(missing);
+  } else {
+    dismiss_excess(-missing);
+  }
+}
+
+void StaffRound::launch_missing(int missing) {
+  if (!may_launch()) {
+    because(ReasonCode::ProcessSuspended, "Launch", {fact("process", "Launch")});
+    return;
+  }
+  if (!seen.inventory.complete) return;  // who runs already is not known yet; the reason stands
+  const int wanted_now = std::min(missing, launch_room());
+  ZonePicker picker = zone_picker();
+  std::map<ZoneName, int> chosen;
+  int placed = 0;
+  while (placed < wanted_now && picker.has_next()) {
+    ++chosen[picker.next()];
+    ++placed;
+  }
+  for (const auto& [zone, count] : chosen) {
+    launch(zone, count, std::nullopt,
+           {ReasonCode::BelowDesired, zone.str(), {fact("desired", desired), fact("launching", count)}});
+    if (memory.offerings.contains({seen.group.spec.id, zone})) probing_.insert(zone);
+  }
+  if (placed < wanted_now) explain_no_zone();
+  if (wanted_now < missing) explain_no_room();
+}
+
+int StaffRound::dismiss(std::vector<const Instance*> candidates, int how_many) {
+  how_many = std::min(how_many, kMaxTerminationsPerDecision - begun_terminations);
+  ZoneCounts counts = zones;
+  const auto victims = choose_victims(seen.group.termination_policies, candidates, counts, how_many, now);
+  for (const Victim& victim : victims) {
+    Reason why{ReasonCode::VictimChosen,
+               victim.instance->id.str(),
+               {fact("zone", victim.instance->zone.str()), fact("in_zone", victim.zone_count),
+                fact("by", std::string(victim.decided_by))}};
+    Seat& seat = seat_of(*victim.instance);
+    if (seat.condition != Condition::Well) why.facts.push_back(fact("unwell", "yes"));
+    because(why);
+    begin_terminate(seat, TerminateCause::ScaleIn, std::move(why));
+    --excess_left;
+  }
+  return static_cast<int>(victims.size());
+}
+
+void StaffRound::dismiss_excess(int excess) {
+  excess_left = excess;
+  if (!may_terminate()) {
+    because(ReasonCode::ProcessSuspended, "Terminate", {fact("process", "Terminate")});
+    return;
+  }
+  if (!health.inventory_trusted()) return;
+  std::vector<const Instance*> unwell, well;
+  int shielded = 0;
+  for (const Seat& seat : seats) {
+    if (seat.leaving || seat.paired || !is_serving(seat.instance->state) || seat.condition == Condition::Dead) continue;
+    if (seat.instance->protected_from_scale_in) {
+      ++shielded;
+    } else {
+      (seat.condition == Condition::Well ? well : unwell).push_back(seat.instance);
+    }
+  }
+  const int above_min = heads.serving - min_size;
+  dismiss(std::move(unwell), std::min(excess_left, above_min));
+  const int spare = std::min({excess_left, heads.healthy - desired, heads.serving - min_size});
+  const int dismissed = dismiss(std::move(well), spare);
+  if (dismissed < spare && shielded > 0)
+    because(ReasonCode::ProtectedFromScaleIn, "", {fact("protected", shielded), fact("wanted", spare - dismissed)});
+  cancel_coming(excess_left);
+  if (excess_left > 0 && heads.serving <= min_size)
+    because(ReasonCode::MinHolds, "", {fact("in_service", heads.serving), fact("min", min_size)});
+  if (excess_left > 0 && heads.unanswered > 0)
+    because(ReasonCode::NoVictim, "", {fact("unanswered", heads.unanswered)});
+}
+
+// Youngest first, as it has the least to lose; substitutes last, since those they stand for would have to wait again.
+void StaffRound::cancel_coming(int how_many) {
+  how_many = std::min(how_many, kMaxTerminationsPerDecision - begun_terminations);
+  if (how_many <= 0) return;
+  std::vector<Seat*> candidates;
+  for (Seat& seat : seats) {
+    const Instance& instance = *seat.instance;
+    if (!seat.leaving && !seat.moved && is_coming(instance.state) && seat.condition != Condition::Dead &&
+        !instance.protected_from_scale_in)
+      candidates.push_back(&seat);
+  }
+  const auto goes_first = [](const Seat* a, const Seat* b) {
+    const Instance &x = *a->instance, &y = *b->instance;
+    if (x.replaces.has_value() != y.replaces.has_value()) return y.replaces.has_value();
+    if (x.launched_at != y.launched_at) return x.launched_at > y.launched_at;
+    return x.id < y.id;
+  };
+  std::sort(candidates.begin(), candidates.end(), goes_first);
+  if (candidates.size() > static_cast<size_t>(how_many)) candidates.resize(static_cast<size_t>(how_many));
+  for (Seat* seat : candidates) {
+    Reason why{ReasonCode::VictimChosen,
+               seat->instance->id.str(),
+               {fact("zone", seat->instance->zone.str()), fact("by", "not in service yet")}};
+    because(why);
+    begin_terminate(*seat, TerminateCause::ScaleIn, std::move(why));
+    --excess_left;
+  }
+}
+
+}  // namespace escala

@@ -1,0 +1,106 @@
+#include "store/activity.h"
+
+#include <fmt/format.h>
+
+#include "store/records.h"
+
+namespace escala {
+namespace {
+
+constexpr std::string_view kPrefix = "activity/";
+
+}  // namespace
+
+ActivityId new_activity_id(Random& random) {
+  const uint64_t a = random.next();
+  const uint64_t b = random.next();
+  return ActivityId(fmt::format("{:08x}-{:04x}-4{:03x}-{:x}{:03x}-{:012x}", a >> 32, (a >> 16) & 0xffff, a & 0xfff,
+                                8 + ((b >> 62) & 3), (b >> 48) & 0xfff, b & 0xffff'ffff'ffff));
+}
+
+state::Activity start_activity(const ActivityId& id, const GroupName& group, std::string description, std::string cause,
+                               TimePoint now) {
+  state::Activity activity;
+  activity.set_id(id.str());
+  activity.set_group(group.str());
+  activity.set_description(std::move(description));
+  activity.set_cause(std::move(cause));
+  activity.set_start(to_us(now));
+  activity.set_status(state::Activity::IN_PROGRESS);
+  return activity;
+}
+
+void finish_activity(state::Activity& activity, state::Activity::Status status, std::string_view message,
+                     TimePoint now) {
+  if (finished(activity)) return;
+  activity.set_status(status);
+  activity.set_status_message(std::string(message));
+  activity.set_end(std::max(to_us(now), activity.start()));
+  activity.set_progress(100);
+}
+
+bool finished(const state::Activity& activity) {
+  return activity.has_end();
+}
+
+std::string activity_key(const state::Activity& activity) {
+  return keys::activity(GroupName(activity.group()), from_us(activity.start()), ActivityId(activity.id()));
+}
+
+std::string launch_description(const InstanceId& instance) {
+  return instance.empty() ? "Launching a new EC2 instance" : fmt::format("Launching a new EC2 instance: {}", instance);
+}
+
+std::string terminate_description(const InstanceId& instance) {
+  return fmt::format("Terminating EC2 instance: {}", instance);
+}
+
+std::string desired_cause(std::string_view what, int before, int after, TimePoint now) {
+  return fmt::format("At {} {}, changing the desired capacity from {} to {}.", iso8601(now), what, before, after);
+}
+
+std::string launch_cause(int before, int after, TimePoint now) {
+  return fmt::format(
+      "At {} an instance was started in response to a difference between desired and actual capacity, increasing the "
+      "capacity from {} to {}.",
+      iso8601(now), before, after);
+}
+
+std::string shrink_cause(const InstanceId& instance, int before, int after, TimePoint now) {
+  return fmt::format(
+      "At {} an instance was taken out of service in response to a difference between desired and actual capacity, "
+      "shrinking the capacity from {} to {}. At {} instance {} was selected for termination.",
+      iso8601(now), before, after, iso8601(now), instance);
+}
+
+std::string out_of_service_cause(std::string_view why, TimePoint now) {
+  return fmt::format("At {} an instance was taken out of service in response to {}.", iso8601(now), why);
+}
+
+Result<Batch> sweep_activities(const Store& store, std::string& cursor, TimePoint now) {
+  Batch batch;
+  batch.durability = Durability::Lazy;
+  ESCALA_ASSIGN(const auto first, store.scan(kPrefix, cursor, 1));
+  if (first.empty()) {
+    cursor.clear();
+    return batch;
+  }
+  // Group names are escaped in keys, so the first '/' after the prefix ends the name.
+  const std::string& key = first.front().key;
+  const size_t slash = key.find('/', kPrefix.size());
+  const std::string prefix = key.substr(0, slash == std::string::npos ? key.size() : slash + 1);
+  ESCALA_ASSIGN(const auto records, store.scan(prefix));
+  const size_t surplus = records.size() > kMaxActivitiesPerGroup ? records.size() - kMaxActivitiesPerGroup : 0;
+  for (size_t i = 0; i < records.size() && batch.writes.size() < kMaxBatchWrites; ++i) {
+    if (i >= surplus) {
+      state::Activity activity;
+      const bool readable = activity.ParseFromString(records[i].value);
+      if (readable && from_us(activity.start()) + kActivitiesKept > now) break;  // ordered by start: the rest is newer
+    }
+    batch.erase(records[i].key);
+  }
+  cursor = prefix + "\x7f";  // after every key of this group: the next key part begins with a digit
+  return batch;
+}
+
+}  // namespace escala

@@ -1,0 +1,74 @@
+#include "store/export.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <memory>
+
+#include "store/records.h"
+
+namespace escala {
+
+namespace {
+
+using Message = google::protobuf::Message;
+
+template <typename M>
+std::unique_ptr<Message> make() {
+  return std::make_unique<M>();
+}
+
+struct Kind {
+  std::string_view prefix;
+  std::unique_ptr<Message> (*make)();
+};
+constexpr Kind kKinds[] = {
+    {"meta", make<state::Meta>},
+    {"fleet", make<state::Fleet>},
+    {"group/", make<state::Group>},
+    {"memory/", make<state::GroupMemory>},
+    {"spec/", make<state::LaunchSpec>},
+    {"instance/", make<state::Instance>},
+    {"operation/", make<state::Operation>},
+    {"activity/", make<state::Activity>},
+    {"decision/", make<state::Decision>},
+};
+
+std::unique_ptr<Message> message_for(std::string_view key) {
+  for (const Kind& kind : kKinds)
+    if (key.starts_with(kind.prefix)) return kind.make();
+  return nullptr;
+}
+
+std::string quoted(std::string_view text) {
+  google::protobuf::Value value;
+  value.set_string_value(std::string(text));
+  std::string out;
+  if (!google::protobuf::util::MessageToJsonString(value, &out).ok()) return "\"\"";
+  return out;
+}
+
+std::string one(const Record& record) {
+  const std::string head = fmt::format("{{\"key\":{},\"version\":{}", quoted(record.key), record.version);
+  const auto message = message_for(record.key);
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  if (!message) return head + ",\"error\":\"no record of a known kind\"}";
+  if (!message->ParseFromString(record.value) ||
+      !google::protobuf::util::MessageToJsonString(*message, &json, options).ok())
+    return head + fmt::format(",\"error\":\"cannot be read as {}\"}}", message->GetDescriptor()->full_name());
+  return head + ",\"value\":" + json + "}";
+}
+
+}  // namespace
+
+Result<std::string> export_json(const Store& store, std::string_view prefix) {
+  ESCALA_ASSIGN(const auto records, store.scan(prefix));
+  std::string out = "[";
+  for (const Record& record : records) out += (out.size() == 1 ? "\n" : ",\n") + one(record);
+  return out + "\n]\n";
+}
+
+}  // namespace escala

@@ -1,0 +1,143 @@
+#include "store/records.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store/records_detail.h"
+
+namespace escala {
+
+int64_t to_us(TimePoint t) {
+  return t.time_since_epoch().count();
+}
+TimePoint from_us(int64_t us) {
+  return TimePoint{Duration{us}};
+}
+
+namespace keys {
+std::string escape(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    if (c == '%')
+      out += "%25";
+    else if (c == '/')
+      out += "%2F";
+    else
+      out += c;
+  }
+  return out;
+}
+std::string group(const GroupName& name) {
+  return kGroups + escape(name.str());
+}
+std::string memory(const GroupName& name) {
+  return "memory/" + escape(name.str());
+}
+std::string spec(const LaunchSpecId& id) {
+  return kSpecs + escape(id.str());
+}
+std::string instances(const GroupName& name) {
+  return "instance/" + escape(name.str()) + "/";
+}
+std::string instance(const GroupName& name, const InstanceId& id) {
+  return instances(name) + escape(id.str());
+}
+std::string operations(const GroupName& name) {
+  return "operation/" + escape(name.str()) + "/";
+}
+std::string operation(const GroupName& name, const Token& token) {
+  return operations(name) + escape(token.str());
+}
+std::string activities(const GroupName& name) {
+  return "activity/" + escape(name.str()) + "/";
+}
+std::string activity(const GroupName& name, TimePoint start, const ActivityId& id) {
+  return fmt::format("{}{:020}-{}", activities(name), std::max<int64_t>(to_us(start), 0), escape(id.str()));
+}
+std::string decisions(const GroupName& name) {
+  return "decision/" + escape(name.str()) + "/";
+}
+std::string decision(const GroupName& name, uint64_t sequence) {
+  return fmt::format("{}{:020}", decisions(name), sequence);
+}
+}  // namespace keys
+
+namespace records {
+void encode_metric(const MetricSpec& from, state::MetricSpec& to) {
+  to.set_kind(static_cast<uint32_t>(from.kind));
+  to.set_gauge(from.gauge);
+  to.set_statistic(static_cast<uint32_t>(from.statistic));
+  to.set_percentile(from.percentile);
+}
+MetricSpec decode_metric(const state::MetricSpec& from, Faults& faults) {
+  MetricSpec to;
+  to.kind = faults.one_of(from.kind(), MetricKind::Gauge, "metric");
+  to.gauge = from.gauge();
+  to.statistic = faults.one_of(from.statistic(), Statistic::Percentile, "statistic");
+  to.percentile = from.percentile();
+  return to;
+}
+}  // namespace records
+
+state::LaunchSpecRef encode(const LaunchSpecRef& from) {
+  state::LaunchSpecRef to;
+  to.set_id(from.id.str());
+  to.set_is_template(from.is_template);
+  to.set_created_at(to_us(from.created_at));
+  return to;
+}
+LaunchSpecRef decode(const state::LaunchSpecRef& from) {
+  return {LaunchSpecId(from.id()), from.is_template(), from_us(from.created_at())};
+}
+
+state::Reason encode(const Reason& from) {
+  state::Reason to;
+  to.set_code(static_cast<uint32_t>(from.code));
+  to.set_subject(from.subject);
+  for (const Fact& fact : from.facts) {
+    state::Fact& out = *to.add_facts();
+    out.set_key(fact.key);
+    if (const double* number = std::get_if<double>(&fact.value))
+      out.set_number(*number);
+    else
+      out.set_text(std::get<std::string>(fact.value));
+  }
+  return to;
+}
+Result<Reason> decode(const state::Reason& from) {
+  records::Faults faults;
+  Reason to;
+  to.code = static_cast<ReasonCode>(from.code());
+  if (from.code() > UINT16_MAX || name(to.code) == "unknown")
+    faults.note(fmt::format("code {} is unknown", from.code()));
+  to.subject = from.subject();
+  for (const state::Fact& fact : from.facts()) {
+    if (fact.value_case() == state::Fact::kNumber)
+      to.facts.push_back({fact.key(), fact.number()});
+    else if (fact.value_case() == state::Fact::kText)
+      to.facts.push_back({fact.key(), fact.text()});
+    else
+      faults.note(fmt::format("fact '{}' has no value", fact.key()));
+  }
+  return faults.result(std::move(to), "reason");
+}
+
+state::Proposal encode(const Proposal& from) {
+  state::Proposal to;
+  to.set_policy(from.policy.str());
+  if (from.capacity) to.set_capacity(*from.capacity);
+  for (const Reason& reason : from.reasons) *to.add_reasons() = encode(reason);
+  return to;
+}
+Result<Proposal> decode(const state::Proposal& from) {
+  records::Faults faults;
+  Proposal to;
+  to.policy = PolicyName(from.policy());
+  if (from.has_capacity()) to.capacity = from.capacity();
+  for (const state::Reason& reason : from.reasons()) to.reasons.push_back(faults.take(decode(reason)));
+  return faults.result(std::move(to), "proposal");
+}
+
+}  // namespace escala

@@ -1,0 +1,74 @@
+// Where each record of the store stands, and how the engine's structs become messages of state.proto and back.
+// decode_* never trusts: a record that does not parse, or holds a number outside its enum, is an Invalid error that
+// names the key (bad-input row: corrupt state), never a default.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "engine/decision.h"
+#include "engine/memory.h"
+#include "engine/model.h"
+#include "engine/snapshot.h"
+#include "store/state.pb.h"
+
+namespace escala {
+
+inline constexpr uint32_t kStateSchema = 1;
+
+// Group names may hold any of ASCII 33-126 but ':', so '/' in them is written as "%2F" and '%' as "%25".
+namespace keys {
+std::string escape(std::string_view text);
+inline const std::string kMeta = "meta";
+inline const std::string kFleet = "fleet";
+inline const std::string kGroups = "group/";
+inline const std::string kSpecs = "spec/";
+std::string group(const GroupName&);
+std::string memory(const GroupName&);
+std::string spec(const LaunchSpecId&);
+std::string instances(const GroupName&);  // prefix
+std::string instance(const GroupName&, const InstanceId&);
+std::string operations(const GroupName&);  // prefix
+std::string operation(const GroupName&, const Token&);
+std::string activities(const GroupName&);  // prefix
+std::string activity(const GroupName&, TimePoint start, const ActivityId&);
+std::string decisions(const GroupName&);  // prefix
+std::string decision(const GroupName&, uint64_t sequence);
+}  // namespace keys
+
+state::Group encode(const Group&);
+state::Instance encode(const Instance&);
+state::GroupMemory encode(const GroupMemory&);
+state::Reason encode(const Reason&);
+state::Proposal encode(const Proposal&);
+state::Snapshot encode(const Snapshot&, TimePoint now);
+state::LaunchSpecRef encode(const LaunchSpecRef&);
+
+Result<Group> decode(const state::Group&);
+Result<Instance> decode(const state::Instance&);
+Result<GroupMemory> decode(const state::GroupMemory&);
+Result<Reason> decode(const state::Reason&);
+Result<Proposal> decode(const state::Proposal&);
+struct SnapshotAt {
+  Snapshot seen;
+  TimePoint now;
+};
+Result<SnapshotAt> decode(const state::Snapshot&);
+LaunchSpecRef decode(const state::LaunchSpecRef&);
+
+// Bytes -> message, with an error that names the key.
+template <typename Message>
+Result<Message> parse(std::string_view key, const std::string& value) {
+  Message message;
+  if (!message.ParseFromString(value))
+    return Error{ErrorKind::Invalid,
+                 "record '" + std::string(key) + "' cannot be read: not a " + Message::descriptor()->full_name()};
+  return message;
+}
+
+int64_t to_us(TimePoint t);
+TimePoint from_us(int64_t us);
+
+}  // namespace escala

@@ -1,0 +1,83 @@
+// Instance and the hooks it waits for.
+#include "store/records.h"
+#include "store/records_detail.h"
+
+namespace escala {
+
+using records::Faults;
+
+namespace {
+void encode_wait(const HookWait& from, state::HookWait& to) {
+  to.set_hook(from.hook.str());
+  to.set_token(from.token.str());
+  to.set_started_at(to_us(from.started_at));
+  to.set_deadline(to_us(from.deadline));
+  to.set_global_deadline(to_us(from.global_deadline));
+  to.set_default_continue(from.default_continue);
+  if (from.continued) to.set_continued(*from.continued);
+}
+HookWait decode_wait(const state::HookWait& from) {
+  HookWait to;
+  to.hook = HookName(from.hook());
+  to.token = Token(from.token());
+  to.started_at = from_us(from.started_at());
+  to.deadline = from_us(from.deadline());
+  to.global_deadline = from_us(from.global_deadline());
+  to.default_continue = from.default_continue();
+  if (from.has_continued()) to.continued = from.continued();
+  return to;
+}
+}  // namespace
+
+state::Instance encode(const Instance& from) {
+  state::Instance to;
+  to.set_id(from.id.str());
+  to.set_launched_by(from.launched_by.str());
+  to.set_zone(from.zone.str());
+  to.set_instance_type(from.instance_type);
+  *to.mutable_spec() = encode(from.spec);
+  to.set_address(from.address);
+  to.set_state(static_cast<uint32_t>(from.state));
+  to.set_state_since(to_us(from.state_since));
+  to.set_launched_at(to_us(from.launched_at));
+  if (from.in_service_at) to.set_in_service_at(to_us(*from.in_service_at));
+  to.set_health(static_cast<uint32_t>(from.health));
+  to.set_health_reason(from.health_reason);
+  to.set_health_since(to_us(from.health_since));
+  to.set_protected_from_scale_in(from.protected_from_scale_in);
+  to.set_provider_state(static_cast<uint32_t>(from.provider_state));
+  to.set_agent_reported(from.agent_reported);
+  for (const HookWait& wait : from.hooks) encode_wait(wait, *to.add_hooks());
+  to.set_terminate_for_replacement(from.terminate_for_replacement);
+  if (from.replaces) to.set_replaces(from.replaces->str());
+  to.set_terminate_token(from.terminate_token.str());
+  return to;
+}
+
+Result<Instance> decode(const state::Instance& from) {
+  Faults faults;
+  Instance to;
+  to.id = InstanceId(from.id());
+  to.launched_by = Token(from.launched_by());
+  to.zone = ZoneName(from.zone());
+  to.instance_type = from.instance_type();
+  to.spec = decode(from.spec());
+  to.address = from.address();
+  to.state = faults.one_of(from.state(), LifecycleState::WarmedHibernated, "lifecycle state");
+  to.state_since = from_us(from.state_since());
+  to.launched_at = from_us(from.launched_at());
+  if (from.has_in_service_at()) to.in_service_at = from_us(from.in_service_at());
+  to.health = faults.one_of(from.health(), HealthStatus::Unhealthy, "health");
+  to.health_reason = from.health_reason();
+  to.health_since = from_us(from.health_since());
+  to.protected_from_scale_in = from.protected_from_scale_in();
+  to.provider_state = faults.one_of(from.provider_state(), ProviderState::Gone, "provider state");
+  to.agent_reported = from.agent_reported();
+  for (const state::HookWait& wait : from.hooks()) to.hooks.push_back(decode_wait(wait));
+  to.terminate_for_replacement = from.terminate_for_replacement();
+  if (from.has_replaces()) to.replaces = InstanceId(from.replaces());
+  to.terminate_token = Token(from.terminate_token());
+  return faults.result(std::move(to), "instance '" + from.id() + "'");
+}
+
+}  // namespace escala

@@ -1,0 +1,150 @@
+// GroupMemory: what a group remembers from one decision to the next.
+#include "store/records.h"
+#include "store/records_detail.h"
+
+namespace escala {
+
+using records::Faults;
+
+namespace {
+
+void encode_window(const MetricWindow& from, state::MetricWindow& to) {
+  records::encode_metric(from.metric, *to.mutable_metric());
+  to.set_period(from.period.count());
+  to.set_start(to_us(from.start));
+  to.set_samples(from.samples);
+  to.set_instances(from.instances);
+  to.set_fewest(from.fewest);
+  to.set_most(from.most);
+  to.set_warmed(from.warmed);
+  to.set_sum(from.sum);
+  to.set_minimum(from.minimum);
+  to.set_maximum(from.maximum);
+  for (const auto& [bucket, count] : from.sketch) (*to.mutable_sketch())[bucket] = count;
+  for (const Datapoint& point : from.finished) {
+    state::Datapoint& out = *to.add_finished();
+    out.set_start(to_us(point.start));
+    out.set_value(point.value);
+    out.set_samples(point.samples);
+    out.set_instances(point.instances);
+    out.set_fewest(point.fewest);
+    out.set_most(point.most);
+  }
+}
+MetricWindow decode_window(const state::MetricWindow& from, Faults& faults) {
+  MetricWindow to;
+  to.metric = records::decode_metric(from.metric(), faults);
+  to.period = Duration{from.period()};
+  to.start = from_us(from.start());
+  to.samples = from.samples();
+  to.instances = from.instances();
+  to.fewest = from.fewest();
+  to.most = from.most();
+  to.warmed = from.warmed();
+  to.sum = from.sum();
+  to.minimum = from.minimum();
+  to.maximum = from.maximum();
+  for (const auto& [bucket, count] : from.sketch()) to.sketch[bucket] = count;
+  to.finished.reserve(static_cast<size_t>(from.finished_size()));
+  for (const state::Datapoint& point : from.finished())
+    to.finished.push_back(
+        {from_us(point.start()), point.value(), point.samples(), point.instances(), point.fewest(), point.most()});
+  return to;
+}
+
+state::AlarmMemory encode_alarm(const AlarmMemory& from) {
+  state::AlarmMemory to;
+  to.set_state(static_cast<uint32_t>(from.state));
+  to.set_since(to_us(from.since));
+  to.set_evaluated(to_us(from.evaluated));
+  return to;
+}
+AlarmMemory decode_alarm(const state::AlarmMemory& from, Faults& faults) {
+  return {faults.one_of(from.state(), AlarmState::Alarm, "alarm state"), from_us(from.since()),
+          from_us(from.evaluated())};
+}
+
+state::PolicyMemory encode_policy(const PolicyMemory& from) {
+  state::PolicyMemory to;
+  for (const Recommendation& recommendation : from.recommendations) {
+    state::Recommendation& out = *to.add_recommendations();
+    out.set_at(to_us(recommendation.at));
+    out.set_capacity(recommendation.capacity);
+  }
+  *to.mutable_high() = encode_alarm(from.high);
+  *to.mutable_low() = encode_alarm(from.low);
+  return to;
+}
+PolicyMemory decode_policy(const state::PolicyMemory& from, Faults& faults) {
+  PolicyMemory to;
+  for (const state::Recommendation& recommendation : from.recommendations())
+    to.recommendations.push_back({from_us(recommendation.at()), recommendation.capacity()});
+  to.high = decode_alarm(from.high(), faults);
+  to.low = decode_alarm(from.low(), faults);
+  return to;
+}
+
+void encode_offering(const OfferingKey& key, const OfferingMemory& from, state::OfferingMemory& to) {
+  to.set_spec(key.spec.str());
+  to.set_zone(key.zone.str());
+  to.set_failures(from.failures);
+  to.set_not_before(to_us(from.not_before));
+  to.set_last_error(from.last_error);
+  to.set_unproven(from.unproven);
+}
+
+}  // namespace
+
+state::GroupMemory encode(const GroupMemory& from) {
+  state::GroupMemory to;
+  for (const auto& [name, policy] : from.policies) (*to.mutable_policies())[name.str()] = encode_policy(policy);
+  for (const auto& [name, alarm] : from.alarms) (*to.mutable_alarms())[name.str()] = encode_alarm(alarm);
+  for (const MetricWindow& window : from.windows) encode_window(window, *to.add_windows());
+  for (const auto& [id, sample] : from.last_samples) {
+    state::LastSample& out = (*to.mutable_last_samples())[id.str()];
+    out.set_incarnation(sample.incarnation);
+    out.set_sequence(sample.sequence);
+    out.set_counted_at(to_us(sample.counted_at));
+  }
+  to.set_cooldown_until(to_us(from.cooldown_until));
+  to.set_cooldown_after(from.cooldown_after.count());
+  to.set_evaluated_at(to_us(from.evaluated_at));
+  for (const auto& [name, moment] : from.scheduled_done) (*to.mutable_scheduled_done())[name.str()] = to_us(moment);
+  to.set_scheduled_since(to_us(from.scheduled_since));
+  for (const auto& [key, offering] : from.offerings) encode_offering(key, offering, *to.add_offerings());
+  for (const TimePoint moment : from.launch_moments) to.add_launch_moments(to_us(moment));
+  to.set_replacement_tokens(from.replacements.tokens);
+  to.set_replacement_refilled_at(to_us(from.replacements.refilled_at));
+  to.set_breaker_open(from.breaker_open);
+  to.set_breaker_since(to_us(from.breaker_since));
+  to.set_hearing_since(to_us(from.hearing_since));
+  to.set_desired_seen(from.desired_seen);
+  return to;
+}
+
+Result<GroupMemory> decode(const state::GroupMemory& from) {
+  Faults faults;
+  GroupMemory to;
+  for (const auto& [name, policy] : from.policies()) to.policies[PolicyName(name)] = decode_policy(policy, faults);
+  for (const auto& [name, alarm] : from.alarms()) to.alarms[AlarmName(name)] = decode_alarm(alarm, faults);
+  for (const state::MetricWindow& window : from.windows()) to.windows.push_back(decode_window(window, faults));
+  for (const auto& [id, sample] : from.last_samples())
+    to.last_samples[InstanceId(id)] = {sample.incarnation(), sample.sequence(), from_us(sample.counted_at())};
+  to.cooldown_until = from_us(from.cooldown_until());
+  to.cooldown_after = Duration{from.cooldown_after()};
+  to.evaluated_at = from_us(from.evaluated_at());
+  for (const auto& [name, moment] : from.scheduled_done()) to.scheduled_done[ActionName(name)] = from_us(moment);
+  to.scheduled_since = from_us(from.scheduled_since());
+  for (const state::OfferingMemory& offering : from.offerings())
+    to.offerings[{LaunchSpecId(offering.spec()), ZoneName(offering.zone())}] = {
+        offering.failures(), from_us(offering.not_before()), offering.last_error(), offering.unproven()};
+  for (const int64_t moment : from.launch_moments()) to.launch_moments.push_back(from_us(moment));
+  to.replacements = {from.replacement_tokens(), from_us(from.replacement_refilled_at())};
+  to.breaker_open = from.breaker_open();
+  to.breaker_since = from_us(from.breaker_since());
+  to.hearing_since = from_us(from.hearing_since());
+  to.desired_seen = from.desired_seen();
+  return faults.result(std::move(to), "group memory");
+}
+
+}  // namespace escala

@@ -1,0 +1,41 @@
+# escala: completion for bash.  source <(escala completion bash)
+# shellcheck disable=SC2207
+_escala() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local commands="apply board completion control ctl demo help monitor serve"
+  local ctl="activities delete explain export groups instances observe pause policies protect resume set-desired suspend terminate"
+  local processes="Launch Terminate AddToLoadBalancer AlarmNotification AZRebalance HealthCheck InstanceRefresh ReplaceUnhealthy ScheduledActions"
+  local dir="" i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    [ "${COMP_WORDS[i]}" = --state-dir ] && dir=${COMP_WORDS[i+1]}
+  done
+  case $prev in
+    -f|--file|--save) compopt -o default; COMPREPLY=(); return ;;
+    --state-dir) compopt -o dirnames; COMPREPLY=(); return ;;
+    --output) COMPREPLY=($(compgen -W "table json text" -- "$cur")); return ;;
+    --processes) COMPREPLY=($(compgen -W "$processes" -- "$cur")); return ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "$commands" -- "$cur"))
+  elif [ "${COMP_WORDS[1]}" = completion ]; then
+    COMPREPLY=($(compgen -W "bash" -- "$cur"))
+  elif [ "${COMP_WORDS[1]}" = apply ]; then
+    COMPREPLY=($(compgen -W "-f --file --dry-run --wait --timeout --output --state-dir --help" -- "$cur"))
+  elif [ "${COMP_WORDS[1]}" = ctl ] && [ "$COMP_CWORD" -eq 2 ]; then
+    COMPREPLY=($(compgen -W "$ctl" -- "$cur"))
+  elif [ "${COMP_WORDS[1]}" = ctl ]; then
+    if [[ $cur == -* ]]; then
+      COMPREPLY=($(compgen -W "--output --state-dir --wait --timeout --help" -- "$cur"))
+    else
+      case ${COMP_WORDS[2]} in
+        terminate|protect)
+          COMPREPLY=($(compgen -W "$(escala ctl instances --output text ${dir:+--state-dir "$dir"} 2>/dev/null | cut -f1)" -- "$cur")) ;;
+        suspend)
+          COMPREPLY=($(compgen -W "$processes $(escala ctl groups --output text ${dir:+--state-dir "$dir"} 2>/dev/null | cut -f1)" -- "$cur")) ;;
+        *)
+          COMPREPLY=($(compgen -W "$(escala ctl groups --output text ${dir:+--state-dir "$dir"} 2>/dev/null | cut -f1)" -- "$cur")) ;;
+      esac
+    fi
+  fi
+}
+complete -F _escala escala
