@@ -32,7 +32,13 @@ struct PolicyView {
   Duration warmup;
   int current = 0;  // desired capacity before the policies
   TimePoint now;
+  const Aggregate* told = nullptr;  // a simulation's word for what the readings say now (engine/scale.h)
 };
+
+// What the readings say right now, for judging whether a policy's input is known.
+inline Aggregate live_of(const PolicyView& view, const MetricSpec& metric) {
+  return view.told != nullptr ? *view.told : aggregate(view.seen, metric, view.warmup, view.now);
+}
 
 // Keeps the datapoint apart from the sum that has to be shared: a target for Sum or SampleCount is per instance.
 inline bool is_total(Statistic s) {

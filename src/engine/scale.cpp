@@ -33,13 +33,14 @@ void forget_others(Map& map, const Things& things) {
 
 class Round {
  public:
-  Round(const Snapshot& seen, TimePoint now, GroupMemory& memory)
-      : seen_(seen),
+  Round(const Snapshot& seen, TimePoint now, GroupMemory& memory, const FleetSum* sum = nullptr)
+      : sum_(sum),
+        seen_(seen),
         group_(seen.group),
         now_(now),
         memory_(memory),
         warmup_(instance_warmup(seen.group)),
-        fleet_(fleet_of(seen, warmup_, now)) {}
+        fleet_(sum != nullptr ? sum->fleet : fleet_of(seen, warmup_, now)) {}
 
   ScaleOutcome run();
 
@@ -65,6 +66,7 @@ class Round {
   void plan_next_look();
   ScaleOutcome finish();
 
+  const FleetSum* sum_;
   const Snapshot& seen_;
   const Group& group_;
   const TimePoint now_;
@@ -168,7 +170,8 @@ void Round::follow_policies() {
   std::vector<Ballot> ballots;
   bool any = false;
   for (const Policy& policy : group_.policies) {
-    ballots.push_back(ask(policy, triggers, {seen_, fleet_, warmup_, current, now_}));
+    ballots.push_back(
+        ask(policy, triggers, {seen_, fleet_, warmup_, current, now_, sum_ != nullptr ? &sum_->live : nullptr}));
     any |= ballots.back().opinion.stand != Stand::Off;
   }
   for (const Ballot& ballot : ballots) {
@@ -261,8 +264,10 @@ ScaleOutcome Round::run() {
     memory_.desired_seen = 0;
     return std::move(outcome_);
   }
-  const std::vector<Reason> refused = update_windows(seen_, warmup_, now_, memory_);
-  outcome_.reasons.insert(outcome_.reasons.end(), refused.begin(), refused.end());
+  if (sum_ == nullptr) {
+    const std::vector<Reason> refused = update_windows(seen_, warmup_, now_, memory_);
+    outcome_.reasons.insert(outcome_.reasons.end(), refused.begin(), refused.end());
+  }
   run_cooldown();
   if (!paused()) follow_schedule();  // what falls due meanwhile is owed until the pause ends
   if (is_due()) {
@@ -278,6 +283,10 @@ ScaleOutcome Round::run() {
 
 ScaleOutcome scale(const Snapshot& seen, TimePoint now, GroupMemory& memory) {
   return Round(seen, now, memory).run();
+}
+
+ScaleOutcome scale(const Snapshot& seen, const FleetSum& sum, TimePoint now, GroupMemory& memory) {
+  return Round(seen, now, memory, &sum).run();
 }
 
 }  // namespace escala

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "engine/aggregate.h"
 #include "engine/decision.h"
 #include "engine/snapshot.h"
 
@@ -19,5 +20,14 @@ struct ScaleOutcome {
 
 // Updates `memory` (windows, alarms, recommendations, cooldown, schedules) as it goes. Rules R1, R14, R15, R17.
 ScaleOutcome scale(const Snapshot& seen, TimePoint now, GroupMemory& memory);
+
+// A fleet of equal instances, told in sum instead of one by one: how a simulation takes years of it through the very
+// same policies. The windows of `memory` are the caller's to bring up to `now` (window.h); instances and readings of
+// `seen` are not looked at.
+struct FleetSum {
+  Fleet fleet;
+  Aggregate live;
+};
+ScaleOutcome scale(const Snapshot& seen, const FleetSum& sum, TimePoint now, GroupMemory& memory);
 
 }  // namespace escala

@@ -69,7 +69,7 @@ std::vector<Fact> under_way(const PolicyView& view) {
 
 // What is not known well enough to lower something for this alarm; nullopt when all is.
 std::optional<Opinion> not_solid(const PolicyName& name, const Trigger& trigger, const PolicyView& view) {
-  const Aggregate live = aggregate(view.seen, trigger.alarm->metric, view.warmup, view.now);
+  const Aggregate live = live_of(view, trigger.alarm->metric);
   const AlarmVerdict& verdict = trigger.verdict;
   if (!verdict.solid || !verdict.newest_period_known || is_partial(*verdict.newest) || !live.trusted()) {
     const Unknown cause = live.value ? Unknown::TooFewDatapoints : live.value.why_unknown();

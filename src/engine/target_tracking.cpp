@@ -160,7 +160,7 @@ int needed_capacity(const TargetTracking& tracking, const Datapoint& point, uint
 
 Opinion opinion_of(const PolicyName& name, const TargetTracking& tracking, const MetricWindow* window,
                    const PolicyView& view, PolicyMemory& memory) {
-  const Aggregate live = aggregate(view.seen, tracking.metric, view.warmup, view.now);
+  const Aggregate live = live_of(view, tracking.metric);
   if (window == nullptr) return unknown(name, tracking, view, live);
   const std::vector<const Datapoint*> points =
       last_periods(*window, std::max(tracking.datapoints_out, tracking.datapoints_in) + kExtraDatapoints);

@@ -9,22 +9,15 @@
 #include "engine/sketch.h"
 
 namespace escala {
-namespace {
-
-struct Wanted {
-  MetricSpec metric;
-  Duration period;
-  int datapoints;
-};
 
 // Each metric at each period once, with the longest history anybody needs. Disabled policies count too: they act on
 // what was gathered when they are enabled.
-std::vector<Wanted> wanted_windows(const Group& group) {
-  std::vector<Wanted> wanted;
+std::vector<WantedWindow> wanted_windows(const Group& group) {
+  std::vector<WantedWindow> wanted;
   const auto want = [&](const MetricSpec& metric, Duration period, int datapoints) {
     if (period <= Duration{0}) return;
     period = window_period(group, period);
-    for (Wanted& one : wanted) {
+    for (WantedWindow& one : wanted) {
       if (one.metric != metric || one.period != period) continue;
       one.datapoints = std::max(one.datapoints, datapoints);
       return;
@@ -37,6 +30,8 @@ std::vector<Wanted> wanted_windows(const Group& group) {
   for (const Alarm& alarm : group.alarms) want(alarm.metric, alarm.period, alarm.evaluation_periods);
   return wanted;
 }
+
+namespace {
 
 TimePoint period_start(TimePoint t, Duration period) {
   const Duration since_epoch = t.time_since_epoch();
@@ -90,6 +85,7 @@ struct Sample {
   TimePoint at;
   const Reading* reading;
   LastSample* last;
+  TimePoint counted_into{};  // start of the newest period it was counted into
 };
 
 // The samples not counted yet, in the order of their arrival. Samples of warming instances are passed over for good.
@@ -116,10 +112,10 @@ std::vector<Sample> new_samples(const Snapshot& seen, Duration warmup, TimePoint
   return samples;
 }
 
-void fit_windows(const std::vector<Wanted>& wanted, uint32_t warmed, TimePoint now, GroupMemory& memory) {
+void fit_windows(std::span<const WantedWindow> wanted, uint32_t warmed, TimePoint now, GroupMemory& memory) {
   std::vector<MetricWindow> windows;
   windows.reserve(wanted.size());
-  for (const Wanted& want : wanted) {
+  for (const WantedWindow& want : wanted) {
     const auto old = std::find_if(memory.windows.begin(), memory.windows.end(), [&](const MetricWindow& w) {
       return w.metric == want.metric && w.period == want.period;
     });
@@ -137,23 +133,33 @@ void fit_windows(const std::vector<Wanted>& wanted, uint32_t warmed, TimePoint n
   memory.windows = std::move(windows);
 }
 
+int datapoints_kept(const WantedWindow& wanted) {
+  return std::clamp(wanted.datapoints + kExtraDatapoints, kSuspectPeriods + 1, static_cast<int>(kMaxDatapoints));
+}
+
+void close_round(MetricWindow& window, uint32_t warmed, TimePoint now, int keep) {
+  roll(window, now, keep);
+  window.warmed = warmed;
+  window.fewest = std::min(window.fewest, warmed);
+  window.most = std::max(window.most, warmed);
+}
+
 }  // namespace
 
 std::vector<Reason> update_windows(const Snapshot& seen, Duration warmup, TimePoint now, GroupMemory& memory) {
-  const std::vector<Wanted> wanted = wanted_windows(seen.group);
+  const std::vector<WantedWindow> wanted = wanted_windows(seen.group);
   const auto warmed = static_cast<uint32_t>(fleet_of(seen, warmup, now).warmed);
   fit_windows(wanted, warmed, now, memory);
-  const std::vector<Sample> samples = new_samples(seen, warmup, now, memory);
+  std::vector<Sample> samples = new_samples(seen, warmup, now, memory);
   std::vector<Reason> reasons;
-  TimePoint newest_start{};
   for (size_t i = 0; i < wanted.size(); ++i) {
     MetricWindow& window = memory.windows[i];
-    const int keep =
-        std::clamp(wanted[i].datapoints + kExtraDatapoints, kSuspectPeriods + 1, static_cast<int>(kMaxDatapoints));
+    const int keep = datapoints_kept(wanted[i]);
     int refused = 0;
     std::string one_refused;
-    for (const Sample& sample : samples) {
+    for (Sample& sample : samples) {
       roll(window, sample.at, keep);
+      sample.counted_into = std::max(sample.counted_into, window.start);
       const Known<double> value = metric_value(*sample.reading, window.metric, now);
       if (value) {
         count_sample(window, value.value(), sample.last->counted_at < window.start);
@@ -162,19 +168,37 @@ std::vector<Reason> update_windows(const Snapshot& seen, Duration warmup, TimePo
         one_refused = sample.reading->instance.str();
       }
     }
-    roll(window, now, keep);
-    window.warmed = warmed;
-    window.fewest = std::min(window.fewest, warmed);
-    window.most = std::max(window.most, warmed);
-    newest_start = std::max(newest_start, window.start);
+    close_round(window, warmed, now, keep);
     if (refused > 0)
       reasons.push_back({ReasonCode::SampleRefused,
                          one_refused,
                          {fact("metric", metric_text(window.metric)), fact("count", refused)}});
   }
-  // A sample that came after its period had been finished was counted into the running one: it stands there.
-  for (const Sample& sample : samples) sample.last->counted_at = std::max(sample.at, newest_start);
+  // A sample that came after its period had been finished was counted into the running one: it stands there. One that
+  // came before the end of its period, and is looked at after it, stands in its own: the instance is new to the next.
+  for (const Sample& sample : samples) sample.last->counted_at = std::max(sample.at, sample.counted_into);
   return reasons;
+}
+
+void update_windows(std::span<const WantedWindow> wanted, const SampleSum& sample, uint32_t warmed, TimePoint now,
+                    GroupMemory& memory) {
+  if (memory.windows.size() != wanted.size()) fit_windows(wanted, warmed, now, memory);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    MetricWindow& window = memory.windows[i];
+    const int keep = datapoints_kept(wanted[i]);
+    if (sample.instances > 0) {
+      roll(window, sample.at, keep);
+      const bool first = window.samples == 0;
+      window.minimum = first ? sample.value : std::min(window.minimum, sample.value);
+      window.maximum = first ? sample.value : std::max(window.maximum, sample.value);
+      window.sum += sample.value * sample.instances;
+      window.samples += sample.instances;
+      window.instances += first ? sample.instances : sample.joined;
+      if (window.metric.statistic == Statistic::Percentile)
+        window.sketch[sketch_bucket(sample.value)] += sample.instances;
+    }
+    close_round(window, warmed, now, keep);
+  }
 }
 
 Duration window_period(const Group& group, Duration period) {

@@ -6,6 +6,7 @@
 // after a launch or a termination it still describes the fleet before.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "engine/aggregate.h"
@@ -25,6 +26,24 @@ inline constexpr double kSuspectShare = 0.1;
 // Brings the windows up to `now`: makes those that policies and alarms want, drops the others, counts new samples,
 // finishes periods. Samples refused are told in the reasons.
 std::vector<Reason> update_windows(const Snapshot& seen, Duration warmup, TimePoint now, GroupMemory& memory);
+
+// The windows a group's policies and alarms want.
+struct WantedWindow {
+  MetricSpec metric;
+  Duration period;
+  int datapoints;
+};
+std::vector<WantedWindow> wanted_windows(const Group& group);
+
+// One sample from each of `instances` equal instances at one moment; `joined` of them gave none before in the period of
+// the window that is running then. A simulation's way to fill windows: what counting them one by one gives.
+struct SampleSum {
+  TimePoint at{};
+  double value = 0;
+  uint32_t instances = 0, joined = 0;
+};
+void update_windows(std::span<const WantedWindow> wanted, const SampleSum& sample, uint32_t warmed, TimePoint now,
+                    GroupMemory& memory);
 
 // A period shorter than the agents' own would be missing most of the time: never known, never scaled in by.
 Duration window_period(const Group& group, Duration period);

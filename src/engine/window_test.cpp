@@ -58,6 +58,40 @@ TEST(Window, ASampleBelongsToThePeriodItArrivedIn) {
   EXPECT_EQ(window(w).samples, 0U);
 }
 
+TEST(Window, ASampleLookedAtLateDoesNotHideTheInstanceInTheNextPeriod) {
+  ScaleWorld w(2);
+  w.track().period = 10s;
+  w.report({10, 20});
+  update_windows(w.seen, 0s, w.now, w.seen.memory);
+  w.pass(9900ms);
+  w.report({10, 20});
+  w.pass(200ms);  // its period is over; it stands there all the same
+  update_windows(w.seen, 0s, w.now, w.seen.memory);
+  w.pass(5s);
+  w.report({30, 40});
+  update_windows(w.seen, 0s, w.now, w.seen.memory);
+  EXPECT_EQ(window(w).samples, 2U);
+  EXPECT_EQ(window(w).instances, 2U);
+}
+
+TEST(Window, SamplesOfEqualInstancesToldInSumCountAsOneByOne) {
+  ScaleWorld one(4);
+  one.track().period = 10s;
+  GroupMemory sum;
+  const auto wanted = wanted_windows(one.seen.group);
+  update_windows(wanted, {}, 4, one.now, sum);
+  for (int i = 0; i < 30; ++i) {
+    const double value = 10 + i % 7;
+    one.report({value, value, value, value});
+    update_windows(one.seen, 0s, one.now, one.seen.memory);
+    update_windows(wanted, {one.now, value, 4, 0}, 4, one.now, sum);
+    ASSERT_EQ(window(one).finished, sum.windows.front().finished) << i;
+    ASSERT_EQ(window(one).instances, sum.windows.front().instances) << i;
+    one.pass(1s);
+  }
+  EXPECT_FALSE(sum.windows.front().finished.empty());
+}
+
 TEST(Window, PeriodsWithoutSamplesAreMissingAndHistoryIsBounded) {
   ScaleWorld w(1);
   w.track();  // 1 s, 5 datapoints

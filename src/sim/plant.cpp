@@ -138,6 +138,7 @@ class Run {
       minute_need_ = need_;
     }
     ++score_.steps;
+    if (options_.probe != nullptr) options_.probe->tick(t, tick, d, n, view_.launching);
   }
 
   PlantScore finish(int64_t end) {

@@ -27,12 +27,21 @@ struct DemandTrace {
 
 inline constexpr int kMaxPlantSize = 1'000'000;
 
+// Looks on while the plant runs: for plots, progress and scores of parts of the horizon. Called for each tick [t, t +
+// seconds), on which everything is constant.
+class PlantProbe {
+ public:
+  virtual ~PlantProbe() = default;
+  virtual void tick(int64_t t, int64_t seconds, double demand, int in_service, int launching) = 0;
+};
+
 struct PlantOptions {
   int64_t boot_s = 120;     // from launch to service
   int64_t period_s = 60;    // of the metrics
   int64_t interval_s = 60;  // between decisions
   int min_size = 1;
   int max_size = kMaxPlantSize;
+  PlantProbe* probe = nullptr;  // not owned
 };
 
 // What a scaler may use: what a monitor with per-instance CPU knows, and its own fleet. Not the demand, not the
