@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,12 +30,53 @@ struct ProcessSpec {
   uint16_t service_port = 0;
   friend bool operator==(const ProcessSpec&, const ProcessSpec&) = default;
 };
+// What EC2 is asked for, in the words of its API. Empty and absent: EC2's own default, or the launch template's.
+struct Ec2BlockDevice {
+  std::string device_name;
+  std::string virtual_name;  // instance store
+  bool no_device = false;    // leaves out one that the image has
+  std::string snapshot_id, volume_type;
+  int volume_size = 0;  // GiB
+  int iops = 0;
+  int throughput = 0;  // MiB/s
+  std::optional<bool> delete_on_termination, encrypted;
+  friend bool operator==(const Ec2BlockDevice&, const Ec2BlockDevice&) = default;
+};
+// One of a mixed instances policy's overrides: a type to launch instead.
+struct Ec2Override {
+  std::string instance_type;
+  friend bool operator==(const Ec2Override&, const Ec2Override&) = default;
+};
+struct Ec2Spec {
+  std::string launch_template_id, launch_template_name;
+  std::string launch_template_version;  // a number: $Latest and $Default were resolved when the spec was made
+  std::string key_name;
+  std::vector<std::string> security_groups;  // ids "sg-...", or names outside a VPC
+  std::string instance_profile;              // name or ARN
+  std::string user_data;                     // as the user wrote it, not base64
+  std::vector<Ec2BlockDevice> block_devices;
+  std::optional<bool> ebs_optimized, monitoring, public_ip;
+  bool spot = false;
+  std::string spot_price;  // at most; empty: the price of on-demand
+  std::string tenancy, placement_group;
+  std::string metadata_tokens, metadata_endpoint;  // empty: "required" (IMDSv2 alone), or what the template says
+  int metadata_hops = 0;                           // 0 = 1
+  bool agent = true;                               // user data installs escala-agent, and runs the user's own after it
+  std::vector<std::string> subnets;
+  // Mixed instances: types in the order to try them; how many are on demand at least, and which share of the others.
+  std::vector<Ec2Override> overrides;
+  bool mixed = false;
+  int on_demand_base = 0;
+  int on_demand_percent = 100;
+  friend bool operator==(const Ec2Spec&, const Ec2Spec&) = default;
+};
 struct LaunchSpec {
   LaunchSpecId id;
   std::string provider;
   std::string image_id;
   std::string instance_type;
   ProcessSpec process;
+  Ec2Spec ec2;
   friend bool operator==(const LaunchSpec&, const LaunchSpec&) = default;
 };
 
@@ -59,6 +101,9 @@ struct ProviderRequest {
   LaunchSpec spec;
   int count = 1;  // at most kMaxLaunchCount
   std::vector<Tag> tags;
+  // The token may have been asked for before, by this process or one before it: a provider whose memory of tokens ends
+  // looks for what it made first.
+  bool again = false;
   // Terminate
   InstanceId instance;
 };
