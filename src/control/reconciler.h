@@ -130,7 +130,6 @@ class Reconciler {
 
   // explain.cpp
   void explain(const Decision& decision, TimePoint now, Draft& draft);
-  std::shared_ptr<state::Decision> describe(const Decision& decision, TimePoint now) const;
 
   GroupName name_;
   GroupContext* context_;
