@@ -75,7 +75,7 @@ TEST(Replay, ARecordThatWasHarmedStopsIt) {
             "record 1: checksum mismatch; replay stops here");
   EXPECT_EQ(replay_export(whole.substr(0, whole.size() / 2), "").error().message,
             "record 2: cut off; replay stops here");
-  EXPECT_EQ(replay_export(whole.substr(0, whole.size() - 3), "").error().message.substr(0, 9), "record 2:");
+  EXPECT_EQ(replay_export(whole.substr(0, whole.size() - 3), "").error().message, "cut off after record 2");
   const auto newer = replay_export(changed(whole, "\"repeats\":", "\"weather\":1,\"repeats\":"), "");
   EXPECT_NE(newer.error().message.find("(of a newer escala?)"), std::string::npos) << newer.error().message;
   EXPECT_FALSE(replay_export("{}", "").ok());

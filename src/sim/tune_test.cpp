@@ -22,11 +22,11 @@ Group web() {
   return group;
 }
 
-// Two days with a slow wave and a little noise.
+// Two days with a wave an hour and a little noise.
 DemandTrace waves() {
   DemandTrace trace{.name = "waves", .step_s = 60, .capacity = 1};
   for (int i = 0; i < 2 * 1440; ++i)
-    trace.demand.push_back(20 + 10 * std::sin(i * 2 * M_PI / 720) + 2 * std::sin(i * 0.9));
+    trace.demand.push_back(20 + 10 * std::sin(i * 2 * M_PI / 60) + 2 * std::sin(i * 0.9));
   return trace;
 }
 
