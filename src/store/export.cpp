@@ -35,6 +35,12 @@ constexpr Kind kKinds[] = {
     {"operation/", make<state::Operation>},
     {"activity/", make<state::Activity>},
     {"decision/", make<state::Decision>},
+    {"refresh/", make<state::RefreshRecord>},
+    {"detached/", make<state::DetachedInstance>},
+    {"client-token/", make<state::ClientToken>},
+    {"traffic/", make<state::TrafficState>},
+    {"notice/", make<state::Notice>},
+    {"dead-notice/", make<state::Notice>},
 };
 
 std::unique_ptr<Message> message_for(std::string_view key) {
