@@ -116,7 +116,7 @@ state::Decision describe(const Snapshot& seen, const Decision& decision, TimePoi
     pending += is_coming(instance.state) ? 1U : 0U;
     serving += is_serving(instance.state) ? 1U : 0U;
   }
-  for (const PendingLaunch& launch : seen.launches) pending += static_cast<uint32_t>(launch.count);
+  for (const PendingLaunch& launch : seen.launches) pending += launch.warm ? 0U : static_cast<uint32_t>(launch.count);
   record.set_in_service(serving);
   record.set_pending(pending);
   const Duration warmup = instance_warmup(seen.group);
