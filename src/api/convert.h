@@ -42,7 +42,8 @@ void from_alarm(const GroupName& group, const Alarm& alarm, MetricAlarm& to);
 void from_scheduled(const GroupName& group, const ScheduledAction& action, ScheduledUpdateGroupAction& to);
 void from_hook(const GroupName& group, const escala::LifecycleHook& hook, LifecycleHook& to);
 void from_tag(const GroupName& group, const escala::Tag& tag, Tag& to);
-void from_instance(const GroupName& group, const Instance& instance, InstanceDetails& to);
+void from_instance(const Instance& instance, InstanceDetails& to);
+void from_instance(const GroupName& group, const Instance& instance, AutoScalingInstanceDetails& to);
 void from_spec(const state::LaunchSpec& spec, LaunchConfiguration& to);
 void from_settings(const Group& group, EscalaSettings& to);
 std::string health_check_type(const HealthChecks& checks);
@@ -53,6 +54,8 @@ std::string group_arn(const Group& group);
 std::string policy_arn(const GroupName& group, const PolicyName& policy);
 // The name within a policy's ARN; the text itself when it is no ARN.
 std::string policy_name_of(const std::string& name_or_arn);
+// The name of the group within a policy's ARN; "" when it is no ARN.
+std::string group_name_of(const std::string& policy_arn);
 
 // Adds item to a list sorted by name, in place of the one with its name.
 template <typename T>

@@ -70,6 +70,27 @@ void set_escala(const EscalaSettings& from, Group& group) {
 }
 
 template <typename Message>
+void from_instance_common(const Instance& instance, Message& to) {
+  to.set_instanceid(instance.id.str());
+  to.set_availabilityzone(instance.zone.str());
+  to.set_lifecyclestate(std::string(name(instance.state)));
+  to.set_healthstatus(std::string(name(instance.health)));
+  if (!instance.spec.is_template) to.set_launchconfigurationname(instance.spec.id.str());
+  to.set_protectedfromscalein(instance.protected_from_scale_in);
+  if (!instance.instance_type.empty()) to.set_instancetype(instance.instance_type);
+  if (!instance.address.empty()) to.set_address(instance.address);
+  to.set_launchtime(iso8601(instance.launched_at));
+  to.set_statesince(iso8601(instance.state_since));
+  if (!instance.health_reason.empty()) to.set_healthreason(instance.health_reason);
+  const bool waits = instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::TerminatingWait;
+  if (waits)
+    for (const HookWait& wait : instance.hooks)
+      if (!wait.continued)
+        to.add_waitingfor(fmt::format("hook {} until {}, then {}", wait.hook, iso8601(wait.deadline),
+                                      wait.default_continue ? "CONTINUE" : "ABANDON"));
+}
+
+template <typename Message>
 void set_common(const Message& from, const std::string& path, Group& group, Faults& faults) {
   const auto inner = [&](const char* field) { return path.empty() ? std::string(field) : path + "." + field; };
   if (from.availabilityzones_size() > 0) {
@@ -127,7 +148,10 @@ std::optional<ScheduledAction> to_scheduled(const ScheduledUpdateGroupAction& fr
   const size_t before = faults.size();
   ScheduledAction to;
   to.name = ActionName(from.scheduledactionname());
-  if (from.has_starttime()) to.start = to_moment(from.starttime(), "StartTime", path, faults);
+  if (from.has_starttime() && from.has_time() && from.starttime() != from.time())
+    add(faults, path, "StartTime and Time are two names of one thing, and differ");
+  if (from.has_starttime() || from.has_time())
+    to.start = to_moment(from.has_starttime() ? from.starttime() : from.time(), "StartTime", path, faults);
   if (from.has_endtime()) to.end = to_moment(from.endtime(), "EndTime", path, faults);
   to.recurrence = from.recurrence();
   to.time_zone = from.timezone();
@@ -137,7 +161,7 @@ std::optional<ScheduledAction> to_scheduled(const ScheduledUpdateGroupAction& fr
   if (from.has_timezone())
     if (const Status good = check_time_zone(from.timezone()); !good)
       add(faults, path + ".TimeZone", good.error().message);
-  if (!from.has_recurrence() && !from.has_starttime())
+  if (!from.has_recurrence() && !from.has_starttime() && !from.has_time())
     add(faults, path, "a scheduled action needs a StartTime or a Recurrence");
   if (!from.has_recurrence() && to.start && *to.start <= now)
     add(faults, path + ".StartTime", fmt::format("{} is in the past (it is {})", iso8601(*to.start), iso8601(now)));
@@ -295,25 +319,12 @@ void from_tag(const GroupName& group, const escala::Tag& tag, Tag& to) {
   to.set_propagateatlaunch(tag.propagate_at_launch);
 }
 
-void from_instance(const GroupName& group, const Instance& instance, InstanceDetails& to) {
-  to.set_instanceid(instance.id.str());
+void from_instance(const Instance& instance, InstanceDetails& to) {
+  from_instance_common(instance, to);
+}
+void from_instance(const GroupName& group, const Instance& instance, AutoScalingInstanceDetails& to) {
   to.set_autoscalinggroupname(group.str());
-  to.set_availabilityzone(instance.zone.str());
-  to.set_lifecyclestate(std::string(name(instance.state)));
-  to.set_healthstatus(std::string(name(instance.health)));
-  if (!instance.spec.is_template) to.set_launchconfigurationname(instance.spec.id.str());
-  to.set_protectedfromscalein(instance.protected_from_scale_in);
-  if (!instance.instance_type.empty()) to.set_instancetype(instance.instance_type);
-  if (!instance.address.empty()) to.set_address(instance.address);
-  to.set_launchtime(iso8601(instance.launched_at));
-  to.set_statesince(iso8601(instance.state_since));
-  if (!instance.health_reason.empty()) to.set_healthreason(instance.health_reason);
-  const bool waits = instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::TerminatingWait;
-  if (waits)
-    for (const HookWait& wait : instance.hooks)
-      if (!wait.continued)
-        to.add_waitingfor(fmt::format("hook {} until {}, then {}", wait.hook, iso8601(wait.deadline),
-                                      wait.default_continue ? "CONTINUE" : "ABANDON"));
+  from_instance_common(instance, to);
 }
 
 void from_spec(const state::LaunchSpec& spec, LaunchConfiguration& to) {
@@ -353,6 +364,14 @@ std::string group_arn(const Group& group) {
 std::string policy_arn(const GroupName& group, const PolicyName& policy) {
   return fmt::format("{}scalingPolicy:{}:autoScalingGroupName/{}:policyName/{}", kArnPrefix,
                      uuid_of(group.str() + "/" + policy.str()), group, policy);
+}
+
+std::string group_name_of(const std::string& policy_arn) {
+  constexpr std::string_view kMark = ":autoScalingGroupName/";
+  const size_t at = policy_arn.find(kMark);
+  if (!policy_arn.starts_with("arn:") || at == std::string::npos) return "";
+  const size_t start = at + kMark.size();
+  return policy_arn.substr(start, policy_arn.find(':', start) - start);
 }
 
 std::string policy_name_of(const std::string& name_or_arn) {

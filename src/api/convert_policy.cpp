@@ -77,11 +77,27 @@ std::optional<TargetTracking> to_target_tracking(const ScalingPolicy& from, cons
   }
   TargetTracking to;
   if (config.has_predefinedmetricspecification()) {
+    bool known = false;
     for (const auto& [aws, ours] : kPredefined)
       if (config.predefinedmetricspecification().predefinedmetrictype() == aws)
-        if (const auto kind = metric_kind(ours)) to.metric.kind = *kind;
+        if (const auto kind = metric_kind(ours)) {
+          known = true;
+          to.metric.kind = *kind;
+        }
+    if (!known) {
+      add(faults, inner + ".PredefinedMetricSpecification",
+          fmt::format("{} is not measured here; export a gauge of the application and name it in a "
+                      "CustomizedMetricSpecification with Namespace: {}",
+                      config.predefinedmetricspecification().predefinedmetrictype(), kGaugeNamespace));
+      return std::nullopt;
+    }
   } else {
     const CustomizedMetricSpecification& custom = config.customizedmetricspecification();
+    if (!custom.has_metricname()) {
+      add(faults, inner + ".CustomizedMetricSpecification", "MetricName: missing; expected the name of a metric");
+      return std::nullopt;
+    }
+    if (custom.has_period()) to.period = std::chrono::seconds(custom.period());
     const auto metric = to_metric(custom.metricname(), custom.namespace_(), custom.statistic(),
                                   inner + ".CustomizedMetricSpecification", faults);
     if (!metric) return std::nullopt;
@@ -98,10 +114,14 @@ std::optional<TargetTracking> to_target_tracking(const ScalingPolicy& from, cons
   return to;
 }
 
+int least_change(const ScalingPolicy& from) {
+  return from.has_minadjustmentmagnitude() ? from.minadjustmentmagnitude() : from.minadjustmentstep();
+}
+
 AdjustmentType adjustment_of(const ScalingPolicy& from, const std::string& path, Faults& faults) {
   if (!from.has_adjustmenttype()) add(faults, path, "AdjustmentType: missing; this type of policy needs one");
   const AdjustmentType type = adjustment_type(from.adjustmenttype()).value_or(AdjustmentType::ChangeInCapacity);
-  if (from.has_minadjustmentmagnitude() && type != AdjustmentType::PercentChangeInCapacity)
+  if (least_change(from) > 0 && type != AdjustmentType::PercentChangeInCapacity)
     add(faults, path, "MinAdjustmentMagnitude goes with AdjustmentType PercentChangeInCapacity only");
   return type;
 }
@@ -136,7 +156,7 @@ std::optional<StepScaling> to_step(const ScalingPolicy& from, const std::string&
   const size_t before = faults.size();
   StepScaling to;
   to.type = adjustment_of(from, path, faults);
-  to.min_adjustment_magnitude = from.minadjustmentmagnitude();
+  to.min_adjustment_magnitude = least_change(from);
   if (from.stepadjustments_size() == 0) add(faults, path, "PolicyType StepScaling needs StepAdjustments");
   if (from.has_scalingadjustment() || from.has_cooldown() || from.has_targettrackingconfiguration())
     add(faults, path,
@@ -156,7 +176,7 @@ std::optional<SimpleScaling> to_simple(const ScalingPolicy& from, const std::str
   const size_t before = faults.size();
   SimpleScaling to;
   to.type = adjustment_of(from, path, faults);
-  to.min_adjustment_magnitude = from.minadjustmentmagnitude();
+  to.min_adjustment_magnitude = least_change(from);
   if (!from.has_scalingadjustment()) add(faults, path, "PolicyType SimpleScaling needs a ScalingAdjustment");
   if (from.stepadjustments_size() > 0 || from.has_targettrackingconfiguration())
     add(faults, path, "PolicyType SimpleScaling takes neither StepAdjustments nor TargetTrackingConfiguration");

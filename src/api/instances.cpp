@@ -42,6 +42,7 @@ Failure describe_instances(const Context& context, const DescribeAutoScalingInst
       for (const auto& [code, character] : {std::pair{"%2F", "/"}, std::pair{"%25", "%"}})
         for (size_t at = group.find(code); at != std::string::npos; at = group.find(code, at + 1))
           group.replace(at, 3, character);
+      if (!sees(context, group)) continue;
       from_instance(GroupName(group), *instance, *response.add_autoscalinginstances());
     }
     if (records->size() <= limit) return std::nullopt;
@@ -127,7 +128,7 @@ std::variant<std::vector<LoadedInstance>, ApiError> named(const Context& context
   return out;
 }
 
-Failure set_protection(const Context& context, const SetInstanceProtectionRequest& request, Empty&) {
+Failure set_protection(const Context& context, const SetInstanceProtectionRequest& request, EmptyResult&) {
   return change(context, [&](Batch& batch) -> Failure {
     const GroupName name(request.autoscalinggroupname());
     ESCALA_API_LOAD(const LoadedGroup group, load_group(context, name));
@@ -237,7 +238,7 @@ Failure exit_standby(const Context& context, const ExitStandbyRequest& request, 
 }  // namespace
 
 std::vector<Action> instance_actions() {
-  return {row("DescribeAutoScalingInstances", kReads, describe_instances),
+  return {listing_row("DescribeAutoScalingInstances", describe_instances),
           row("TerminateInstanceInAutoScalingGroup", kChanges, terminate_instance),
           row("SetInstanceProtection", kChanges, set_protection),
           row("SetInstanceHealth", kChanges, set_instance_health),

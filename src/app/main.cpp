@@ -23,6 +23,7 @@ constexpr Command kCommands[] = {
     {"board", escala::app::run_board, "what the agents last said, live"},
     {"apply", escala::app::run_apply, "groups from a YAML file"},
     {"ctl", escala::app::run_ctl, "ask the manager, and tell it"},
+    {"audit", escala::app::run_audit, "whether the audit log is as it was written"},
     {"simulate", escala::app::run_simulate, "what a group would have cost on a load history"},
     {"compare", escala::app::run_compare, "the same beside EC2's, Kubernetes' and other scalers"},
     {"tune", escala::app::run_tune, "the cheapest policy that keeps an objective on it"},
