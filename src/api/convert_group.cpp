@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 
@@ -131,6 +132,32 @@ std::optional<TimePoint> to_moment(const std::string& text, const char* field, c
   return *at;
 }
 
+// User data that is a script is what an instance runs, as it is on EC2: AWS's own tools can then describe a process.
+// "#!/bin/sh -e" and the rest become /bin/sh -e -c <the rest>.
+std::optional<ProcessSettings> script_settings(const std::string& user_data) {
+  std::string text(user_data.size(), '\0');
+  std::string clean;
+  for (const char c : user_data)
+    if (c != '\n' && c != '\r') clean += c;
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                   reinterpret_cast<const unsigned char*>(clean.data()), static_cast<int>(clean.size()));
+  if (size < 0) return std::nullopt;
+  text.resize(static_cast<size_t>(size));
+  for (size_t i = clean.size(); i > 0 && clean[i - 1] == '=' && !text.empty(); --i) text.pop_back();
+  const size_t line = std::min(text.find('\n'), text.size());
+  if (!text.starts_with("#!") || find_bad_character(text) != std::string::npos) return std::nullopt;
+  ProcessSettings settings;
+  for (size_t start = 2; start < line;) {
+    const size_t end = std::min(text.find(' ', start), line);
+    if (end > start) settings.add_command(text.substr(start, end - start));
+    start = end + 1;
+  }
+  if (settings.command_size() == 0) return std::nullopt;
+  settings.add_command("-c");
+  settings.add_command(text.substr(std::min(line + 1, text.size())));
+  return settings;
+}
+
 }  // namespace
 
 void set_settings(const CreateAutoScalingGroupRequest& from, const std::string& path, Group& group, Faults& faults) {
@@ -214,13 +241,15 @@ state::LaunchSpec to_spec(const LaunchConfiguration& from, TimePoint now, const 
   document.clear_createdtime();
   document.clear_launchconfigurationarn();
   to.set_api_document(document.SerializeAsString());
-  if (!from.has_process()) {
+  const std::optional<ProcessSettings> script = script_settings(from.userdata());
+  if (!from.has_process() && !script) {
     add(faults, path,
-        "nothing to launch: this manager has the process provider, which needs Process: {Command: [...]}");
+        "nothing to launch: this manager has the process provider, which needs Process: {Command: [...]}, or a script "
+        "(\"#!/bin/sh\" and what follows) as UserData");
     return to;
   }
   to.set_provider("process");
-  const ProcessSettings& process = from.process();
+  const ProcessSettings& process = from.has_process() ? from.process() : *script;
   state::ProcessSpec& out = *to.mutable_process();
   const std::string inner = (path.empty() ? "" : path + ".") + std::string("Process");
   for (int i = 0; i < process.command_size(); ++i) {
@@ -364,6 +393,10 @@ std::string group_arn(const Group& group) {
 std::string policy_arn(const GroupName& group, const PolicyName& policy) {
   return fmt::format("{}scalingPolicy:{}:autoScalingGroupName/{}:policyName/{}", kArnPrefix,
                      uuid_of(group.str() + "/" + policy.str()), group, policy);
+}
+
+std::string alarm_arn(const std::string& alarm) {
+  return "arn:aws:cloudwatch:local:000000000000:alarm:" + alarm;
 }
 
 std::string group_name_of(const std::string& policy_arn) {

@@ -259,6 +259,38 @@ void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to
   }
 }
 
+std::vector<MetricAlarm> tracking_alarms(const GroupName& group, const Policy& policy) {
+  const auto* tracking = std::get_if<TargetTracking>(&policy.kind);
+  if (tracking == nullptr) return {};
+  std::vector<MetricAlarm> out;
+  for (const bool high : {true, false}) {
+    if (!high && tracking->disable_scale_in) continue;
+    Alarm alarm;
+    alarm.name = AlarmName(fmt::format("TargetTracking-{}-Alarm{}-{}", group, high ? "High" : "Low", policy.name));
+    alarm.metric = tracking->metric;
+    alarm.period = tracking->period;
+    alarm.evaluation_periods = alarm.datapoints_to_alarm = high ? tracking->datapoints_out : tracking->datapoints_in;
+    alarm.threshold = tracking->target * (high ? 1 + tracking->tolerance_out : 1 - tracking->tolerance_in);
+    alarm.comparison = high ? Comparison::Above : Comparison::Below;
+    from_alarm(group, alarm, out.emplace_back());
+    out.back().clear_alarmactions();
+    out.back().add_alarmactions(policy_arn(group, policy.name));
+  }
+  return out;
+}
+
+void add_alarms(const Group& group, const Policy& policy, google::protobuf::RepeatedPtrField<AlarmReference>& to) {
+  const auto add_one = [&](const std::string& name) {
+    AlarmReference& alarm = *to.Add();
+    alarm.set_alarmname(name);
+    alarm.set_alarmarn(alarm_arn(name));
+  };
+  for (const MetricAlarm& alarm : tracking_alarms(group.name, policy)) add_one(alarm.alarmname());
+  for (const Alarm& alarm : group.alarms)
+    if (std::find(alarm.alarm_actions.begin(), alarm.alarm_actions.end(), policy.name) != alarm.alarm_actions.end())
+      add_one(alarm.name.str());
+}
+
 std::optional<Alarm> to_alarm(const MetricAlarm& from, const std::string& path, Faults& faults) {
   const size_t before = faults.size();
   Alarm to;

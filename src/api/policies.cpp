@@ -32,7 +32,9 @@ Failure put_policy(const Context& context, const ScalingPolicy& request, PutScal
       return limit_exceeded(fmt::format("a group takes at most {} policies", kMaxPartsPerGroup));
     check_whole(group, "", faults);
     ESCALA_API_TRY(failure_of(faults));
+    response.Clear();
     response.set_policyarn(policy_arn(group.name, policy->name));
+    add_alarms(group, *policy, *response.mutable_alarms());
     return std::nullopt;
   });
 }
@@ -78,6 +80,7 @@ Failure describe_policies(const Context& context, const DescribePoliciesRequest&
         return std::nullopt;
       }
       last = position;
+      add_alarms(loaded.group, policy, *message.mutable_alarms());
       *response.add_scalingpolicies() = std::move(message);
     }
   return std::nullopt;
