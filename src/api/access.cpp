@@ -108,14 +108,15 @@ std::optional<ApiError> authorize(const Context& context, const Action& action, 
   const Caller* caller = context.caller;
   if (caller == nullptr) return std::nullopt;
   const auto denied = [&](const std::string& what) {
-    return ApiError{"AccessDenied", 403,
-                    fmt::format("User: {} is not authorized to perform: autoscaling:{}{}", caller->key_id, action.name,
-                                what)};
+    return ApiError{
+        "AccessDenied", 403,
+        fmt::format("User: {} is not authorized to perform: autoscaling:{}{}", caller->key_id, action.name, what)};
   };
   if (action.owner_only) return denied(": it is taken over the unix socket only");
   if (action.listing) {
     // Whoever may read anything may ask; the answer holds what the grants show.
-    if (std::any_of(caller->grants.begin(), caller->grants.end(), [&](const Grant& each) { return each.role >= action.role; }))
+    if (std::any_of(caller->grants.begin(), caller->grants.end(),
+                    [&](const Grant& each) { return each.role >= action.role; }))
       return std::nullopt;
     return denied("");
   }

@@ -1,6 +1,6 @@
-// Who may do what (S-17): access keys carry roles on patterns of group names; what no grant allows is denied. Which role
-// an operation needs stands in its row; which groups it touches is read off the request by reflection, so that a new
-// operation is guarded from its first day: one whose groups cannot be told needs its role on all of them.
+// Who may do what (S-17): access keys carry roles on patterns of group names; what no grant allows is denied. Which
+// role an operation needs stands in its row; which groups it touches is read off the request by reflection, so that a
+// new operation is guarded from its first day: one whose groups cannot be told needs its role on all of them.
 #pragma once
 
 #include <google/protobuf/message.h>

@@ -61,8 +61,7 @@ Failure remove(const Context& context, const DeleteAccessKeyRequest& request, Em
     const std::string key = access_key_record(request.accesskeyid());
     auto record = context.store.get(key);
     if (!record) return from_error(record.error());
-    if (!*record)
-      return validation_error(fmt::format("access key not found - '{}'", shown(request.accesskeyid())));
+    if (!*record) return validation_error(fmt::format("access key not found - '{}'", shown(request.accesskeyid())));
     batch.expect(key, (*record)->version).erase(key);
     return std::nullopt;
   });

@@ -46,7 +46,6 @@ std::string without_secrets(const Message& request) {
 
 }  // namespace
 
-
 std::span<const Action> actions() {
   static const std::vector<Action> all = [] {
     std::vector<Action> rows;

@@ -190,8 +190,14 @@ Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& dir, TimePoi
   auto log = std::make_unique<FileAuditLog>(dir, fd, head, walked.end, static_cast<size_t>(info.st_size));
   if (!found) {
     log_error("audit", "{}; the old files are kept as *.broken", found.error().message);
-    log->write({.at = now, .request_id = {}, .who = "escala", .from = {}, .action = "ChainBroken", .parameters = {},
-                .outcome = found.error().message, .revision = 0});
+    log->write({.at = now,
+                .request_id = {},
+                .who = "escala",
+                .from = {},
+                .action = "ChainBroken",
+                .parameters = {},
+                .outcome = found.error().message,
+                .revision = 0});
   }
   return std::unique_ptr<AuditLog>(std::move(log));
 }

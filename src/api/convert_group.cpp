@@ -139,8 +139,9 @@ std::optional<ProcessSettings> script_settings(const std::string& user_data) {
   std::string clean;
   for (const char c : user_data)
     if (c != '\n' && c != '\r') clean += c;
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                   reinterpret_cast<const unsigned char*>(clean.data()), static_cast<int>(clean.size()));
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                      reinterpret_cast<const unsigned char*>(clean.data()), static_cast<int>(clean.size()));
   if (size < 0) return std::nullopt;
   text.resize(static_cast<size_t>(size));
   for (size_t i = clean.size(); i > 0 && clean[i - 1] == '=' && !text.empty(); --i) text.pop_back();

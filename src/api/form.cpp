@@ -110,7 +110,8 @@ class Arranger {
     const Part* members = &part;
     if (style_ == ListStyle::Member) {
       for (const auto& [key, inner] : part.parts)
-        if (key != member_name(field)) fail(inner, fmt::format("is no member of a list; expected {}.{}.1", part.name, member_name(field)));
+        if (key != member_name(field))
+          fail(inner, fmt::format("is no member of a list; expected {}.{}.1", part.name, member_name(field)));
       const auto found = part.parts.find(member_name(field));
       if (found == part.parts.end()) return node;
       members = &found->second;
@@ -131,7 +132,9 @@ class Arranger {
         continue;
       }
       if (node.find(*key->second.value) != nullptr) fail(key->second, "given twice");
-      node.entries.push_back({.key = *key->second.value, .mark = {}, .value = single_value(*field.message_type()->map_value(), value->second)});
+      node.entries.push_back({.key = *key->second.value,
+                              .mark = {},
+                              .value = single_value(*field.message_type()->map_value(), value->second)});
     }
     return node;
   }

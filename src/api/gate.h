@@ -17,8 +17,8 @@ inline constexpr size_t kMaxAccessKeys = 1000;
 inline constexpr Duration kSkewCeiling{15min};
 
 struct GateOptions {
-  std::string region = "local";   // that requests must be signed for
-  Duration max_skew{5min};        // at most kSkewCeiling
+  std::string region = "local";    // that requests must be signed for
+  Duration max_skew{5min};         // at most kSkewCeiling
   double reads_per_second = 2000;  // for each key; a second's worth may come at once
   double changes_per_second = 100;
 };

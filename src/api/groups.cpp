@@ -82,9 +82,9 @@ Failure delete_group(const Context& context, const DeleteAutoScalingGroupRequest
     if (loaded.group.deleting) return std::nullopt;  // under way already
     const std::string& protection = loaded.document.deletionprotection();
     if (protection == "prevent-all-deletion" || (protection == "prevent-force-deletion" && request.forcedelete()))
-      return validation_error(fmt::format(
-          "AutoScalingGroup {} cannot be deleted{}: its DeletionProtection is {}; set it to none first", name,
-          protection == "prevent-all-deletion" ? "" : " with ForceDelete", protection));
+      return validation_error(
+          fmt::format("AutoScalingGroup {} cannot be deleted{}: its DeletionProtection is {}; set it to none first",
+                      name, protection == "prevent-all-deletion" ? "" : " with ForceDelete", protection));
     auto instances = context.store.scan(keys::instances(name), {}, 5);
     if (!instances) return from_error(instances.error());
     auto operations = context.store.scan(keys::operations(name), {}, 1);
@@ -293,7 +293,8 @@ Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_
 }
 
 std::vector<Action> group_actions() {
-  return {admin_row("CreateAutoScalingGroup", kChanges, create_group), row("UpdateAutoScalingGroup", kChanges, update_group),
+  return {admin_row("CreateAutoScalingGroup", kChanges, create_group),
+          row("UpdateAutoScalingGroup", kChanges, update_group),
           admin_row("DeleteAutoScalingGroup", kChanges, delete_group),
           listing_row("DescribeAutoScalingGroups", describe_groups),
           row("SetDesiredCapacity", kChanges, set_desired_capacity)};

@@ -41,8 +41,8 @@ Failure account_limits(const Context& context, const Empty&, DescribeAccountLimi
 }
 
 Failure adjustment_types(const Context&, const Empty&, DescribeAdjustmentTypesResponse& response) {
-  for (const AdjustmentType type : {AdjustmentType::ChangeInCapacity, AdjustmentType::ExactCapacity,
-                                    AdjustmentType::PercentChangeInCapacity})
+  for (const AdjustmentType type :
+       {AdjustmentType::ChangeInCapacity, AdjustmentType::ExactCapacity, AdjustmentType::PercentChangeInCapacity})
     response.add_adjustmenttypes()->set_adjustmenttype(std::string(name(type)));
   return std::nullopt;
 }

@@ -90,9 +90,10 @@ ApiError wrong_version(const std::string* version) {
   for (const Service& service : services())
     known += fmt::format("{}{} ({})", known.empty() ? "" : ", ", service.version, service.title);
   return {"NoSuchVersion", 400,
-          fmt::format("{}; served here: {}",
-                      version == nullptr ? "Version is missing" : fmt::format("Version '{}' is not served", shown(*version)),
-                      known)};
+          fmt::format(
+              "{}; served here: {}",
+              version == nullptr ? "Version is missing" : fmt::format("Version '{}' is not served", shown(*version)),
+              known)};
 }
 
 // gzip -> bytes, at most kMaxInflatedBytes. Error text otherwise.
@@ -181,8 +182,8 @@ void append_json_value(std::string& out, const Message& message, const FieldDesc
   const bool one = index < 0;
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_MESSAGE:
-      return append_json(out, one ? reflection->GetMessage(message, &field)
-                                  : reflection->GetRepeatedMessage(message, &field, index));
+      return append_json(
+          out, one ? reflection->GetMessage(message, &field) : reflection->GetRepeatedMessage(message, &field, index));
     case FieldDescriptor::CPPTYPE_STRING: {
       const std::string text =
           one ? reflection->GetString(message, &field) : reflection->GetRepeatedString(message, &field, index);
@@ -221,7 +222,8 @@ void append_json(std::string& out, const Message& message) {
   bool first = true;
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor& field = *descriptor->field(i);
-    if (field.number() >= kFirstOfOurs || field.options().GetExtension(rules).request_only() || field.is_map()) continue;
+    if (field.number() >= kFirstOfOurs || field.options().GetExtension(rules).request_only() || field.is_map())
+      continue;
     if (!field.is_repeated() && !reflection->HasField(message, &field)) continue;
     out += (first ? "" : ",") + json_quote(wire_name(field)) + ":";
     first = false;
@@ -240,11 +242,11 @@ void append_json(std::string& out, const Message& message) {
 }
 
 Answer error_aws_json(const ApiError& error) {
-  Answer answer{.status = error.http_status,
-                .content_type = std::string(kJsonType),
-                .body = fmt::format(R"({{"__type":{},"message":{}}})", json_quote(error.code), json_quote(error.message))};
-  answer.headers.emplace_back("x-amzn-query-error",
-                              error.code + (is_senders(error) ? ";Sender" : ";Receiver"));
+  Answer answer{
+      .status = error.http_status,
+      .content_type = std::string(kJsonType),
+      .body = fmt::format(R"({{"__type":{},"message":{}}})", json_quote(error.code), json_quote(error.message))};
+  answer.headers.emplace_back("x-amzn-query-error", error.code + (is_senders(error) ? ";Sender" : ";Receiver"));
   return with_hints(std::move(answer), error);
 }
 
@@ -285,7 +287,8 @@ std::vector<std::string> ignored_fields(const Message& request) {
 
 std::string warning_header(const std::vector<std::string>& unknown, const std::vector<std::string>& ignored) {
   std::string text;
-  for (const std::string& name : unknown) text += (text.empty() ? "" : "; ") + fmt::format("unknown parameter {}", shown(name));
+  for (const std::string& name : unknown)
+    text += (text.empty() ? "" : "; ") + fmt::format("unknown parameter {}", shown(name));
   for (const std::string& field : ignored) text += (text.empty() ? "" : "; ") + ("ignored " + field);
   if (text.size() > kMaxWarning) text = text.substr(0, kMaxWarning - 3) + "...";
   for (char& c : text)
@@ -317,7 +320,8 @@ Answer query(const Context& shared, const Head& head, const std::string& body, b
   if (auto* error = std::get_if<ApiError>(&action_name)) return error_xml(*service, *error, request_id);
   const std::string* name = std::get<const std::string*>(action_name);
   if (name == nullptr || name->empty())
-    return error_xml(*service, {"MissingAction", 400, "The request is missing an action: Action=DescribeAutoScalingGroups"},
+    return error_xml(*service,
+                     {"MissingAction", 400, "The request is missing an action: Action=DescribeAutoScalingGroups"},
                      request_id);
   if (auto twice = single(*parameters, "Version"); std::holds_alternative<ApiError>(twice))
     return error_xml(*service, std::get<ApiError>(twice), request_id);
@@ -333,8 +337,8 @@ Answer query(const Context& shared, const Head& head, const std::string& body, b
   Faults faults;
   fill(*request, asked.node, {}, faults, nullptr);
   Failure failed = run(context, *action, *request, faults, *response);
-  Answer answer = failed ? error_xml(*service, *failed, request_id)
-                         : result_xml(*service, action->name, *response, request_id);
+  Answer answer =
+      failed ? error_xml(*service, *failed, request_id) : result_xml(*service, action->name, *response, request_id);
   if (std::string warning = warning_header(asked.unknown, ignored_fields(*request)); !warning.empty())
     answer.headers.emplace_back("x-escala-warning", std::move(warning));
   return answer;
@@ -345,7 +349,8 @@ Answer aws_json(const Context& shared, const Head& head, const std::string& body
   Caller caller;
   const auto [service, name] = service_of_target(head.field("x-amz-target"));
   if (service == nullptr) {
-    if (auto failed = authenticate(context, caller, head, body, owner, services()[0].name)) return error_aws_json(*failed);
+    if (auto failed = authenticate(context, caller, head, body, owner, services()[0].name))
+      return error_aws_json(*failed);
     return error_aws_json({"UnknownOperationException", 400,
                            fmt::format("X-Amz-Target '{}' is not served here", shown(head.field("x-amz-target")))});
   }

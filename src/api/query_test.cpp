@@ -54,7 +54,8 @@ class Aws : public testing::Test {
                    {"content-type", "application/x-www-form-urlencoded; charset=utf-8"},
                    {"x-amz-date", date}};
     const std::vector<std::string> names{"content-type", "host", "x-amz-date"};
-    SignedRequest request{.method = "POST", .path = "/", .query = "", .headers = {head.fields.begin(), head.fields.end()}};
+    SignedRequest request{
+        .method = "POST", .path = "/", .query = "", .headers = {head.fields.begin(), head.fields.end()}};
     const std::string day = date.substr(0, 8), scope = day + "/local/autoscaling/aws4_request";
     const std::string to_sign = string_to_sign(date, scope, canonical_request(request, names, sha256_hex(body)));
     head.fields["authorization"] =
@@ -87,7 +88,8 @@ class Aws : public testing::Test {
     head.method = "POST";
     head.target = "/v1/CreateLaunchConfiguration";
     head.fields["content-type"] = "application/json";
-    (void)route(context_, head, R"({"LaunchConfigurationName":"lc","Process":{"Command":["x"]}})", Trust::Changes, "id");
+    (void)route(context_, head, R"({"LaunchConfigurationName":"lc","Process":{"Command":["x"]}})", Trust::Changes,
+                "id");
     owner("Action=CreateAutoScalingGroup&AutoScalingGroupName=" + name +
           "&LaunchConfigurationName=lc&MinSize=0&MaxSize=4");
   }
@@ -104,7 +106,8 @@ class Aws : public testing::Test {
 std::string arranged(const std::string& form) {
   auto parameters = read_form(form);
   if (const auto* error = std::get_if<ApiError>(&parameters)) return error->message;
-  auto asked = arrange(std::get<Parameters>(parameters), *CreateAutoScalingGroupRequest::descriptor(), ListStyle::Member);
+  auto asked =
+      arrange(std::get<Parameters>(parameters), *CreateAutoScalingGroupRequest::descriptor(), ListStyle::Member);
   if (const auto* error = std::get_if<ApiError>(&asked)) return error->message;
   CreateAutoScalingGroupRequest request;
   Faults faults;
@@ -171,8 +174,9 @@ TEST(Xml, EveryStringIsLegal) {
 TEST_F(Aws, AnswersInTheShapeOfTheModel) {
   make_group("web");
   const std::string answer = owner("Action=DescribeAutoScalingGroups");
-  EXPECT_THAT(answer, HasSubstr("<DescribeAutoScalingGroupsResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">"
-                                "<DescribeAutoScalingGroupsResult><AutoScalingGroups><member>"));
+  EXPECT_THAT(answer,
+              HasSubstr("<DescribeAutoScalingGroupsResponse xmlns=\"http://autoscaling.amazonaws.com/doc/2011-01-01/\">"
+                        "<DescribeAutoScalingGroupsResult><AutoScalingGroups><member>"));
   EXPECT_THAT(answer, HasSubstr("<AutoScalingGroupName>web</AutoScalingGroupName>"));
   EXPECT_THAT(answer, HasSubstr("<Instances></Instances>")) << "clients iterate over lists, also empty ones";
   EXPECT_THAT(answer, HasSubstr("<ResponseMetadata><RequestId>request-1</RequestId></ResponseMetadata>"));
@@ -198,7 +202,8 @@ TEST_F(Aws, RefusesWhatItDoesNotServe) {
   head.method = "POST";
   head.target = "/";
   head.fields = {{"content-type", "application/x-www-form-urlencoded"}};
-  for (const char* form : {"Action=DescribeTags", "Action=DescribeTags&Version=2010-08-02", "Action=DescribeTags&Version=abc"}) {
+  for (const char* form :
+       {"Action=DescribeTags", "Action=DescribeTags&Version=2010-08-02", "Action=DescribeTags&Version=abc"}) {
     const Answer answer = route(context_, head, form, Trust::Changes, "id");
     EXPECT_EQ(answer.status, 400);
     EXPECT_THAT(answer.body, HasSubstr("2011-01-01 (EC2 Auto Scaling)")) << form;
@@ -246,33 +251,58 @@ TEST(SigV4, PublishedVectors) {
     return more;
   };
   const Vector vectors[] = {
-      {"get-vanilla", {"GET", "/", "", plain}, two, "", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
-      {"post-vanilla", {"POST", "/", "", plain}, two, "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"},
-      {"get-vanilla-query-order-key-case", {"GET", "/", "Param2=value2&Param1=value1", plain}, two, "",
-       "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"},
-      {"get-unicode", {"GET", "/\xE1\x88\xB4", "", plain}, two, "",
-       "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"},
-      {"get-space-normalized", {"GET", "/example space/", "", plain}, two, "",
-       "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"},
-      {"get-relative-relative", {"GET", "/example1/example2/../..", "", plain}, two, "",
+      {"get-vanilla",
+       {"GET", "/", "", plain},
+       two,
+       "",
        "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
-      {"get-header-value-trim", {"GET", "/", "", with({{"my-header1", " value1"}, {"my-header2", " \"a   b   c\""}})},
-       {"host", "my-header1", "my-header2", "x-amz-date"}, "",
+      {"post-vanilla",
+       {"POST", "/", "", plain},
+       two,
+       "",
+       "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"},
+      {"get-vanilla-query-order-key-case",
+       {"GET", "/", "Param2=value2&Param1=value1", plain},
+       two,
+       "",
+       "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"},
+      {"get-unicode",
+       {"GET", "/\xE1\x88\xB4", "", plain},
+       two,
+       "",
+       "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"},
+      {"get-space-normalized",
+       {"GET", "/example space/", "", plain},
+       two,
+       "",
+       "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"},
+      {"get-relative-relative",
+       {"GET", "/example1/example2/../..", "", plain},
+       two,
+       "",
+       "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+      {"get-header-value-trim",
+       {"GET", "/", "", with({{"my-header1", " value1"}, {"my-header2", " \"a   b   c\""}})},
+       {"host", "my-header1", "my-header2", "x-amz-date"},
+       "",
        "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"},
       {"get-header-key-duplicate",
        {"GET", "/", "", with({{"my-header1", "value2"}, {"my-header1", "value2"}, {"my-header1", "value1"}})},
-       {"host", "my-header1", "x-amz-date"}, "",
+       {"host", "my-header1", "x-amz-date"},
+       "",
        "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea"},
-      {"post-x-www-form-urlencoded", {"POST", "/", "", with({{"content-type", "application/x-www-form-urlencoded"}})},
-       {"content-type", "host", "x-amz-date"}, "Param1=value1",
+      {"post-x-www-form-urlencoded",
+       {"POST", "/", "", with({{"content-type", "application/x-www-form-urlencoded"}})},
+       {"content-type", "host", "x-amz-date"},
+       "Param1=value1",
        "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a"},
   };
   for (const Vector& each : vectors) {
     const std::string canonical = canonical_request(each.request, each.names, sha256_hex(each.body));
     const std::string to_sign =
         string_to_sign("20150830T123600Z", "20150830/us-east-1/service/aws4_request", canonical);
-    EXPECT_EQ(signature_of(kSecret, "20150830", "us-east-1", "service", to_sign), each.signature)
-        << each.name << "\n" << canonical;
+    EXPECT_EQ(signature_of(kSecret, "20150830", "us-east-1", "service", to_sign), each.signature) << each.name << "\n"
+                                                                                                  << canonical;
   }
 }
 
@@ -334,7 +364,8 @@ TEST_F(Aws, RefusesWhatIsMalformedOrUnsigned) {
     EXPECT_EQ(answer.status, 400) << what << " -> " << by << "\n" << answer.body;
     EXPECT_THAT(answer.body, HasSubstr("IncompleteSignature")) << what;
   }
-  EXPECT_THAT(replaced("content-type;host;x-amz-date", "content-type;x-amz-date").body, HasSubstr("SignatureDoesNotMatch"));
+  EXPECT_THAT(replaced("content-type;host;x-amz-date", "content-type;x-amz-date").body,
+              HasSubstr("SignatureDoesNotMatch"));
   EXPECT_THAT(replaced("content-type;host;x-amz-date", "content-type;host").body, HasSubstr("SignatureDoesNotMatch"));
   EXPECT_THAT(replaced("/local/", "/us-east-1/").body, HasSubstr("valid region: 'local'"));
   EXPECT_THAT(replaced("/autoscaling/", "/ec2/").body, HasSubstr("correct service: 'autoscaling'"));
@@ -358,8 +389,10 @@ TEST_F(Aws, TimeIsBounded) {
   const auto at = [&](const char* date) { return send(signed_head(admin.first, admin.second, body, date), body).body; };
   EXPECT_THAT(at("20261123T115501Z"), HasSubstr("DescribeTagsResult"));
   EXPECT_THAT(at("20261123T120459Z"), HasSubstr("DescribeTagsResult"));
-  EXPECT_THAT(at("20261123T115459Z"),
-              HasSubstr("Signature expired: 20261123T115459Z is now earlier than 20261123T115500Z (20261123T120000Z - 5 min.)"));
+  EXPECT_THAT(
+      at("20261123T115459Z"),
+      HasSubstr(
+          "Signature expired: 20261123T115459Z is now earlier than 20261123T115500Z (20261123T120000Z - 5 min.)"));
   EXPECT_THAT(at("20261123T120501Z"),
               HasSubstr("Signature not yet current: 20261123T120501Z is still later than 20261123T120500Z"));
 }
@@ -396,12 +429,15 @@ TEST_F(Aws, RolesBindToGroupNames) {
   };
   EXPECT_THAT(ask(reader, set("web-1")), HasSubstr("AccessDenied"));
   EXPECT_THAT(ask(operator_, set("web-1")), HasSubstr("SetDesiredCapacityResponse"));
-  EXPECT_THAT(ask(operator_, set("db")), HasSubstr("is not authorized to perform: autoscaling:SetDesiredCapacity on group db"));
+  EXPECT_THAT(ask(operator_, set("db")),
+              HasSubstr("is not authorized to perform: autoscaling:SetDesiredCapacity on group db"));
   EXPECT_THAT(ask(operator_, "Action=DeleteAutoScalingGroup&AutoScalingGroupName=web-1"), HasSubstr("AccessDenied"));
-  EXPECT_THAT(ask(admin, "Action=DeleteAutoScalingGroup&AutoScalingGroupName=web-1"), HasSubstr("DeleteAutoScalingGroupResponse"));
+  EXPECT_THAT(ask(admin, "Action=DeleteAutoScalingGroup&AutoScalingGroupName=web-1"),
+              HasSubstr("DeleteAutoScalingGroupResponse"));
   EXPECT_THAT(ask(operator_, "Action=CreateOrUpdateTags&Tags.member.1.ResourceId=db&Tags.member.1.Key=k"),
               HasSubstr("AccessDenied"));
-  EXPECT_THAT(ask(operator_, "Action=ExecutePolicy&PolicyName=p"), HasSubstr("AccessDenied")) << "of no group: needs all";
+  EXPECT_THAT(ask(operator_, "Action=ExecutePolicy&PolicyName=p"), HasSubstr("AccessDenied"))
+      << "of no group: needs all";
 }
 
 // Operations x callers: nobody does more than the role says, whichever operation it is.
@@ -510,7 +546,8 @@ TEST_F(Audit, TellsWhoDidWhatWithoutSecretsAndSeesTampering) {
   log->reset();
   auto again = AuditLog::open(dir_, kNow);
   ASSERT_TRUE(again.ok());
-  (*again)->write({.at = kNow, .request_id = "r", .who = "w", .from = "f", .action = "A", .parameters = "{}", .outcome = "ok"});
+  (*again)->write(
+      {.at = kNow, .request_id = "r", .who = "w", .from = "f", .action = "A", .parameters = "{}", .outcome = "ok"});
   EXPECT_EQ(verify_audit(dir_)->lines, lines + 1);
 }
 

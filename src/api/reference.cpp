@@ -57,9 +57,12 @@ void append_fields_json(std::string& out, const Descriptor& shape, bool request)
   for (int i = 0; i < shape.field_count(); ++i) {
     const FieldDescriptor& field = *shape.field(i);
     if (!is_there(field, request)) continue;
-    const char* is = !rules_of(field).refused().empty() ? "refused" : !rules_of(field).ignored().empty() ? "ignored" : "honoured";
-    out += fmt::format(R"({}{}:{{"type":"{}","list":{},"required":{},"is":"{}")", first ? "" : ",",
-                       json_quote(wire_name(field)), type_of(field), field.is_repeated(), rules_of(field).required(), is);
+    const char* is = !rules_of(field).refused().empty()   ? "refused"
+                     : !rules_of(field).ignored().empty() ? "ignored"
+                                                          : "honoured";
+    out +=
+        fmt::format(R"({}{}:{{"type":"{}","list":{},"required":{},"is":"{}")", first ? "" : ",",
+                    json_quote(wire_name(field)), type_of(field), field.is_repeated(), rules_of(field).required(), is);
     first = false;
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field.is_map()) {
       out += ",\"fields\":";
@@ -162,7 +165,8 @@ std::string reference_markdown() {
       "served.\n\n"
       "A field is *honoured*; or *ignored*: taken without effect, and the answer carries the header `x-escala-warning` "
       "with the reason; or *refused*: a request that sets it fails with ValidationError and changes nothing. Unknown "
-      "parameters are ignored with the same header. The role is what an access key needs on the groups that the request "
+      "parameters are ignored with the same header. The role is what an access key needs on the groups that the "
+      "request "
       "names ([AWS clients](../guide/aws-clients.md)).\n\n",
       served, autoscaling_operations().size());
   Shapes shapes;

@@ -7,7 +7,8 @@
 namespace escala::api {
 
 std::string reference_markdown();
-// {"operations":{"CreateAutoScalingGroup":{"request":{...},"answer":{...}}}}: fields as name -> {type, list, is, fields}.
+// {"operations":{"CreateAutoScalingGroup":{"request":{...},"answer":{...}}}}: fields as name -> {type, list, is,
+// fields}.
 std::string reference_json();
 
 }  // namespace escala::api

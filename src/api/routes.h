@@ -13,12 +13,12 @@ struct Answer {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
-  std::string allow;  // of a 405
+  std::string allow;                                              // of a 405
   std::vector<std::pair<std::string, std::string>> headers = {};  // more of them
 };
 
-// Changes: the owner, who need not sign: the unix socket (its file is 0600: same uid), or loopback where unsigned access
-// was asked for. Reads: what is open to everybody on loopback (metrics, health, discovery); all else is signed.
+// Changes: the owner, who need not sign: the unix socket (its file is 0600: same uid), or loopback where unsigned
+// access was asked for. Reads: what is open to everybody on loopback (metrics, health, discovery); all else is signed.
 enum class Trust : uint8_t { Reads, Changes };
 
 // Never throws; every answer of an error carries a code, a message and the request id.

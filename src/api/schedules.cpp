@@ -110,8 +110,8 @@ Failure delete_batch(const Context& context, const BatchDeleteScheduledActionReq
   return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
     response.Clear();
     for (const std::string& name : request.scheduledactionnames())
-      if (std::erase_if(loaded.group.scheduled,
-                        [&](const ScheduledAction& each) { return each.name.str() == name; }) == 0)
+      if (std::erase_if(loaded.group.scheduled, [&](const ScheduledAction& each) { return each.name.str() == name; }) ==
+          0)
         add_failed(name, validation_error(fmt::format("Scheduled action name not found - '{}'", shown(name))),
                    *response.add_failedscheduledactions());
     return std::nullopt;

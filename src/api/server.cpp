@@ -1,7 +1,7 @@
 #include "api/server.h"
 
-#include <fmt/format.h>
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -397,10 +397,10 @@ struct Server::State {
     boost::system::error_code error;
     tls.emplace(asio::ssl::context::tls_server);
     tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
-                     asio::ssl::context::no_tlsv1_1 | asio::ssl::context::no_compression |
-                     SSL_OP_NO_RENEGOTIATION);
+                     asio::ssl::context::no_tlsv1_1 | asio::ssl::context::no_compression | SSL_OP_NO_RENEGOTIATION);
     tls->use_certificate_chain_file(options.tls_certificate, error);
-    if (error) return Error{ErrorKind::Invalid, fmt::format("--tls-cert {}: {}", options.tls_certificate, error.message())};
+    if (error)
+      return Error{ErrorKind::Invalid, fmt::format("--tls-cert {}: {}", options.tls_certificate, error.message())};
     tls->use_private_key_file(options.tls_key, asio::ssl::context::pem, error);
     if (error) return Error{ErrorKind::Invalid, fmt::format("--tls-key {}: {}", options.tls_key, error.message())};
     return {};

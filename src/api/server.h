@@ -26,15 +26,15 @@ inline constexpr size_t kMaxUnixBodyBytes = 4 << 20;  // over the unix socket: d
 inline constexpr int kServerThreads = 2;
 
 struct ServerOptions {
-  std::string unix_socket;  // path; empty = none
-  std::string listen;       // "127.0.0.1:8780", "[::1]:0"; empty = none
+  std::string unix_socket;               // path; empty = none
+  std::string listen;                    // "127.0.0.1:8780", "[::1]:0"; empty = none
   std::string tls_certificate, tls_key;  // PEM files; needed off loopback
   std::string audit_dir;                 // where the audit log is; empty = none is kept
   GateOptions gate = {};
   bool allow_unsigned_loopback = false;
   std::vector<std::string> host_names;  // besides localhost, 127.0.0.1 and [::1], which names a Host field may have
   Duration head_deadline{10s};
-  Duration body_deadline{30s};    // of a body of the largest size; small ones get their share, at least head_deadline
+  Duration body_deadline{30s};  // of a body of the largest size; small ones get their share, at least head_deadline
 };
 
 class Server {

@@ -98,8 +98,7 @@ TEST_F(HttpDoor, TheUnixSocketIsPrivateAndMayChangeThings) {
 
 TEST_F(HttpDoor, TcpTakesNothingUnsignedUnlessThatIsAllowed) {
   EXPECT_THAT(talk(connect_tcp(), post("CreateLaunchConfiguration", kCreate)), StartsWith("HTTP/1.1 403"));
-  EXPECT_THAT(talk(connect_tcp(), post("DescribeLaunchConfigurations", "{}")),
-              HasSubstr("MissingAuthenticationToken"));
+  EXPECT_THAT(talk(connect_tcp(), post("DescribeLaunchConfigurations", "{}")), HasSubstr("MissingAuthenticationToken"));
   start({.unix_socket = dir_ + "/api.sock", .listen = "127.0.0.1:0", .allow_unsigned_loopback = true});
   EXPECT_THAT(talk(connect_tcp(), post("CreateLaunchConfiguration", kCreate)), StartsWith("HTTP/1.1 200"));
 }

@@ -72,8 +72,7 @@ constexpr auto kAutoScaling = std::to_array<std::string_view>({
     "StartInstanceRefresh",
     "SuspendProcesses",
     "TerminateInstanceInAutoScalingGroup",
-    "UpdateAutoScalingGroup"
-,
+    "UpdateAutoScalingGroup",
 });
 
 const Action* find_autoscaling(std::string_view name) {

@@ -132,8 +132,8 @@ std::optional<TimePoint> moment_of(std::string_view text) {
       !is_digits(text.substr(9, 6)))
     return std::nullopt;
   const auto part = [&](size_t at, size_t size) { return text.substr(at, size); };
-  const auto read = parse_iso8601(fmt::format("{}-{}-{}T{}:{}:{}Z", part(0, 4), part(4, 2), part(6, 2), part(9, 2),
-                                              part(11, 2), part(13, 2)));
+  const auto read = parse_iso8601(
+      fmt::format("{}-{}-{}T{}:{}:{}Z", part(0, 4), part(4, 2), part(6, 2), part(9, 2), part(11, 2), part(13, 2)));
   return read ? std::optional(*read) : std::nullopt;
 }
 
@@ -196,14 +196,17 @@ std::variant<Authorization, ApiError> parse_authorization(std::string_view heade
     while (part.ends_with(' ')) part.remove_suffix(1);
     const size_t equals = part.find('=');
     const std::string_view key = part.substr(0, std::min(equals, part.size()));
-    auto* target = key == "Credential" ? &credential : key == "SignedHeaders" ? &names : key == "Signature" ? &signature : nullptr;
+    auto* target = key == "Credential"      ? &credential
+                   : key == "SignedHeaders" ? &names
+                   : key == "Signature"     ? &signature
+                                            : nullptr;
     if (target == nullptr || equals == std::string_view::npos)
       return incomplete(fmt::format("'{}' is no part of an Authorization header.", shown(key)));
     if (target->has_value()) return incomplete(fmt::format("Authorization header has two '{}' parameters.", key));
     *target = part.substr(equals + 1);
   }
-  for (const auto& [name, value] : {std::pair("Credential", credential), std::pair("Signature", signature),
-                                    std::pair("SignedHeaders", names)})
+  for (const auto& [name, value] :
+       {std::pair("Credential", credential), std::pair("Signature", signature), std::pair("SignedHeaders", names)})
     if (!value || value->empty()) return incomplete(fmt::format("Authorization header requires '{}' parameter.", name));
 
   Authorization out;
@@ -287,8 +290,7 @@ std::variant<std::string, ApiError> verify_signature(const Head& head, std::stri
   if (has_query_credentials(query))
     return incomplete("credentials in the query string are not taken; sign with the Authorization header.");
   const auto field = head.fields.find("authorization");
-  if (field == head.fields.end())
-    return ApiError{"MissingAuthenticationToken", 403, "Missing Authentication Token"};
+  if (field == head.fields.end()) return ApiError{"MissingAuthenticationToken", 403, "Missing Authentication Token"};
   auto parsed = parse_authorization(field->second);
   if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
   const Authorization& authorization = std::get<Authorization>(parsed);
@@ -299,14 +301,15 @@ std::variant<std::string, ApiError> verify_signature(const Head& head, std::stri
   if (!moment) return incomplete("X-Amz-Date must be like 20261123T120000Z.");
   if (auto wrong = check_shape(head, authorization)) return std::move(*wrong);
   const std::string body_hash = sha256_hex(body);
-  if (const auto hash = head.fields.find("x-amz-content-sha256"); hash != head.fields.end() && hash->second != body_hash)
+  if (const auto hash = head.fields.find("x-amz-content-sha256");
+      hash != head.fields.end() && hash->second != body_hash)
     return mismatch("x-amz-content-sha256 is not the hash of the body; unsigned and streamed payloads are not taken.");
 
   SignedRequest request{.method = head.method, .path = path, .query = query, .headers = {}};
   for (const std::string& name : authorization.signed_headers)
     request.headers.emplace_back(name, std::string(head.field(name)));
-  const std::string scope = fmt::format("{}/{}/{}/{}", authorization.date, authorization.region, authorization.service,
-                                        kTerminator);
+  const std::string scope =
+      fmt::format("{}/{}/{}/{}", authorization.date, authorization.region, authorization.service, kTerminator);
   const std::string to_sign =
       string_to_sign(date, scope, canonical_request(request, authorization.signed_headers, body_hash));
   const std::optional<std::string> secret = secret_of(authorization.key_id);
@@ -317,9 +320,10 @@ std::variant<std::string, ApiError> verify_signature(const Head& head, std::stri
   if (!secret || head.fields.contains("x-amz-security-token"))
     return ApiError{"InvalidClientTokenId", 403, "The security token included in the request is invalid."};
   if (authorization.date != date.substr(0, 8))
-    return mismatch(fmt::format("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from "
-                                "HTTP: '{}' != '{}', from '{}'.",
-                                authorization.date, date.substr(0, 8), date));
+    return mismatch(
+        fmt::format("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from "
+                    "HTTP: '{}' != '{}', from '{}'.",
+                    authorization.date, date.substr(0, 8), date));
   if (authorization.region != options.region)
     return mismatch(fmt::format("Credential should be scoped to a valid region: '{}'.", options.region));
   if (authorization.service != options.service)

@@ -25,9 +25,9 @@ inline constexpr size_t kMaxSignedHeaders = 64;
 
 struct Authorization {
   std::string key_id;
-  std::string date, region, service;  // of the scope
+  std::string date, region, service;        // of the scope
   std::vector<std::string> signed_headers;  // lower case, ascending
-  std::string signature;              // 64 lower-case hexadecimal digits
+  std::string signature;                    // 64 lower-case hexadecimal digits
 };
 
 // IncompleteSignature, with the part that is wrong.

@@ -158,8 +158,7 @@ class Validator {
     if (!allowed.pattern().empty() && !matches(value, allowed.pattern()))
       return add(path, value, fmt::format("'{}' does not match {}", shown(value), allowed.pattern()),
                  "Member must satisfy regular expression pattern: " + allowed.pattern());
-    if (allowed.base64() && !is_base64(value))
-      return add(path, value, "not base64", "Member must be valid base64");
+    if (allowed.base64() && !is_base64(value)) return add(path, value, "not base64", "Member must be valid base64");
     if (allowed.moment())
       if (const Result<TimePoint> at = parse_iso8601(value); !at)
         return add(path, value, at.error().message, "Member must be a moment such as 2026-11-23T12:54:00Z");

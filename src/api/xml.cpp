@@ -95,12 +95,14 @@ class Writer {
         return append_escaped(out_, one ? reflection.GetStringReference(message, &field, &scratch)
                                         : reflection.GetRepeatedStringReference(message, &field, index, &scratch));
       case FieldDescriptor::CPPTYPE_INT32:
-        fmt::format_to(std::back_inserter(out_), "{}",
-                       one ? reflection.GetInt32(message, &field) : reflection.GetRepeatedInt32(message, &field, index));
+        fmt::format_to(
+            std::back_inserter(out_), "{}",
+            one ? reflection.GetInt32(message, &field) : reflection.GetRepeatedInt32(message, &field, index));
         return;
       case FieldDescriptor::CPPTYPE_INT64:
-        fmt::format_to(std::back_inserter(out_), "{}",
-                       one ? reflection.GetInt64(message, &field) : reflection.GetRepeatedInt64(message, &field, index));
+        fmt::format_to(
+            std::back_inserter(out_), "{}",
+            one ? reflection.GetInt64(message, &field) : reflection.GetRepeatedInt64(message, &field, index));
         return;
       case FieldDescriptor::CPPTYPE_DOUBLE:
         return append_number(

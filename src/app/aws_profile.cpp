@@ -76,8 +76,9 @@ std::string aws_profile_lines(const std::string& dir) {
   const auto settings = settings_in(aws_profile_file(dir));
   const auto url = settings.find("endpoint_url");
   if (url == settings.end()) return "";
-  return fmt::format("export AWS_CONFIG_FILE={} AWS_PROFILE={}\naws --endpoint-url {} autoscaling describe-auto-scaling-groups\n",
-                     aws_profile_file(dir), kAwsProfile, url->second);
+  return fmt::format(
+      "export AWS_CONFIG_FILE={} AWS_PROFILE={}\naws --endpoint-url {} autoscaling describe-auto-scaling-groups\n",
+      aws_profile_file(dir), kAwsProfile, url->second);
 }
 
 }  // namespace escala::app

@@ -135,8 +135,7 @@ int loop(Controller& controller, BoardMetrics& metrics, const SystemClock& clock
 // Leaves what AWS's tools need beside the state, and tells it. That it cannot be written stops nothing.
 void tell_aws_clients(const Wanted& wanted, uint16_t port, const api::Context& context) {
   const std::string host = wanted.listen.substr(0, wanted.listen.rfind(':'));
-  const std::string url =
-      fmt::format("{}://{}:{}", wanted.tls_certificate.empty() ? "http" : "https", host, port);
+  const std::string url = fmt::format("{}://{}:{}", wanted.tls_certificate.empty() ? "http" : "https", host, port);
   if (const Status written = write_aws_profile(wanted.dir, context, url, wanted.region); !written)
     return log_warning("control", "AWS clients: {}", written.error().message);
   std::fputs(aws_profile_lines(wanted.dir).c_str(), stdout);

@@ -126,7 +126,8 @@ constexpr Subcommand kSubcommands[] = {
      [](CLI::App& app, CtlOptions& options) {
        app.add_option("VERB", options.verb, "create, list or delete")->required();
        app.add_option("KEY", options.names, "Access key id, to delete");
-       app.add_option("--grant", options.grants, "For create: role read, operate or admin on groups; may be given often")
+       app.add_option("--grant", options.grants,
+                      "For create: role read, operate or admin on groups; may be given often")
            ->type_name("ROLE:GROUPS");
        app.add_option("--name", options.key_name, "For create: whose key it is")->type_name("TEXT");
      }},

@@ -38,7 +38,8 @@ int Ctl::create_key() {
   for (const std::string& text : options_.grants) {
     const size_t colon = text.find(':');
     if (colon == std::string::npos)
-      return complain(fmt::format("--grant: '{}'; expected ROLE:GROUPS such as read:* or operate:web-*", api::shown(text)), 2);
+      return complain(
+          fmt::format("--grant: '{}'; expected ROLE:GROUPS such as read:* or operate:web-*", api::shown(text)), 2);
     api::AccessGrant& grant = *request.add_grants();
     grant.set_role(text.substr(0, colon));
     grant.set_groups(text.substr(colon + 1));
