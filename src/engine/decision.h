@@ -88,6 +88,8 @@ enum class ReasonCode : uint16_t {
   MinHolds,
   TransitionCompleted,
   DatapointsNeeded,
+  ForecastAsks,
+  ForecastOnly,
 };
 
 // One value of a reason, by name: {"value", 83.2}, {"instance", "i-0abc"}.

@@ -76,8 +76,10 @@ constexpr std::array kNames = std::to_array<std::string_view>({
     "min_holds",
     "transition_completed",
     "datapoints_needed",
+    "forecast_asks",
+    "forecast_only",
 });
-static_assert(kNames.size() == static_cast<size_t>(ReasonCode::DatapointsNeeded) + 1, "a code without a name");
+static_assert(kNames.size() == static_cast<size_t>(ReasonCode::ForecastOnly) + 1, "a code without a name");
 
 }  // namespace
 

@@ -47,4 +47,8 @@ inline std::optional<Duration> duration_if(bool present, int64_t us) {
 void encode_metric(const MetricSpec& from, state::MetricSpec& to);
 MetricSpec decode_metric(const state::MetricSpec& from, Faults& faults);
 
+void encode_forecast(const ForecastMemory& from, state::ForecastMemory& to);
+// Counts that do not belong together are noted as faults: what was read is then not to be used.
+ForecastMemory decode_forecast(const state::ForecastMemory& from, Faults& faults);
+
 }  // namespace escala::records
