@@ -82,7 +82,15 @@ void Children::reap(Duration boot_now) {
     const auto found = std::find_if(children_.begin(), children_.end(), [&](const Child& c) { return c.pid == pid; });
     if (found == children_.end()) continue;  // an orphan; its zombie is gone now
     found->pid = 0;
-    found->quick_deaths = boot_now - found->started_at < kQuickDeath ? found->quick_deaths + 1 : 0;
+    const bool quick = boot_now - found->started_at < kQuickDeath;
+    found->stayed = found->stayed || !quick;
+    found->quick_deaths = quick ? found->quick_deaths + 1 : 0;
+    if (!found->stayed && WIFEXITED(status) && WEXITSTATUS(status) == kWrongUsage) {
+      refused_ = found->name;
+      found->start_again_at = boot_now + 1h;
+      log_error("serve", "{} (pid {}) {}: what it was told is wrong", found->name, pid, how_it_ended(status));
+      continue;
+    }
     const Duration cap = std::min<Duration>(kMaxBackOff, kFirstBackOff * (1LL << std::min(found->quick_deaths, 10)));
     const Duration wait = from_seconds(seconds(cap) * random_.between(0.5, 1.0));
     found->start_again_at = boot_now + wait;

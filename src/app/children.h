@@ -22,6 +22,7 @@ struct Child {
   Duration started_at{0};         // CLOCK_BOOTTIME
   Duration start_again_at{0};
   int quick_deaths = 0;  // in a row, each within kQuickDeath of its start
+  bool stayed = false;   // has once lived for kQuickDeath
 };
 
 // Starts children, notices their deaths and starts them again after a back-off with jitter. A child dies with us, even
@@ -33,6 +34,7 @@ class Children {
   static constexpr Duration kFirstBackOff{100ms};
   static constexpr Duration kMaxBackOff{5s};
   static constexpr Duration kStopGrace{10s};
+  static constexpr int kWrongUsage = 2;  // the exit status of every command that was told something wrong
 
   explicit Children(uint64_t seed);
   void add(std::string name, std::vector<std::string> argv);
@@ -42,12 +44,16 @@ class Children {
   // SIGTERM to each in the order given, last added first, each waited for up to kStopGrace, then SIGKILL.
   void stop();
   const std::vector<Child>& all() const { return children_; }
+  // The name of a child that ended with kWrongUsage before it ever stayed: what it was told is wrong, and starting it
+  // again would not mend that. Empty: none.
+  const std::string& refused() const { return refused_; }
 
  private:
   void start(Child& child, Duration boot_now);
   void reap(Duration boot_now);
 
   std::vector<Child> children_;
+  std::string refused_;
   Random random_;
 };
 

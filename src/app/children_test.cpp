@@ -92,6 +92,34 @@ TEST(ChildrenTest, WhoLivedForAWhileIsBackAtOnce) {
   kill_and_reap(children);
 }
 
+// 0.0.0.0 without TLS, say: starting it again every few seconds would only fill the log.
+TEST(ChildrenTest, WhoWasToldSomethingWrongIsNotStartedAgain) {
+  Children children(3);
+  children.add("wrong", {"/bin/sh", "-c", "exit 2"});
+  const Child& child = children.all()[0];
+  children.turn(1h);
+  wait_for_end(child.pid);
+  EXPECT_TRUE(children.refused().empty());
+  children.turn(1h + 1s);
+  EXPECT_EQ(children.refused(), "wrong");
+  children.turn(1h + 1min);
+  EXPECT_EQ(child.pid, 0);
+}
+
+// It ran with these very words: whatever status 2 means now, it is worth another try.
+TEST(ChildrenTest, WhoOnceStayedIsStartedAgainWhateverItsStatus) {
+  Children children(3);
+  children.add("once right", {"/bin/sh", "-c", "exit 2"});
+  const Child& child = children.all()[0];
+  children.turn(1h);
+  wait_for_end(child.pid);
+  children.turn(1h + Children::kQuickDeath);
+  EXPECT_TRUE(children.refused().empty());
+  children.turn(child.start_again_at);
+  EXPECT_NE(child.pid, 0);
+  kill_and_reap(children);
+}
+
 TEST(ChildrenTest, AProgramThatCannotBeStartedIsTriedAgain) {
   Children children(3);
   children.add("nothing", {"/nonexistent/program"});

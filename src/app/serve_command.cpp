@@ -3,6 +3,7 @@
 // store holds the rest.
 //
 // Start: state directory, signals, monitor, control (in that order: control reads where the monitor listens).
+// A child that ends with status 2 before it ever stayed was told something wrong: so were we, and we end the same way.
 // Stop: control first, so that nothing decides on a dying monitor's readings; then the monitor. Instances run on.
 #include <signal.h>
 
@@ -48,6 +49,10 @@ int run_serve(int argc, char** argv) {
   children.add("control", arguments("control", listen, control_more));
   for (;;) {
     const Duration next = children.turn(boot_time());
+    if (!children.refused().empty()) {
+      children.stop();
+      return Children::kWrongUsage;
+    }
     const int signal = signals.wait(next - boot_time());
     if (signal == SIGTERM || signal == SIGINT) break;
   }

@@ -201,6 +201,8 @@ class Manager:
 
     def group(self, name):
         groups = self.api("DescribeAutoScalingGroups", AutoScalingGroupNames=[name]).get("AutoScalingGroups", [])
+        for group in groups:
+            group.setdefault("Instances", [])  # an empty list is left out of the answer
         return groups[0] if groups else None
 
     def instances(self, name, state=None):
