@@ -38,6 +38,7 @@ void set_settings(const GroupDocument& from, const std::string& path, Group& gro
 void check_whole(const Group& group, const std::string& path, Faults& faults);
 
 void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to);
+void from_predictive_metric(const PredictiveScaling& policy, PredictiveScalingMetricSpecification& to);
 void from_alarm(const GroupName& group, const Alarm& alarm, MetricAlarm& to);
 void from_scheduled(const GroupName& group, const ScheduledAction& action, ScheduledUpdateGroupAction& to);
 void from_hook(const GroupName& group, const escala::LifecycleHook& hook, LifecycleHook& to);

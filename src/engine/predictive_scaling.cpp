@@ -108,10 +108,10 @@ double price_of(const PredictiveScaling& policy, const ForecastMemory& memory) {
   // With the whole budget left the price is that at which so small a share would be lost on its own; the more of it is
   // spent, the dearer is what is left.
   constexpr double kStart = 20 * 600;  // instances' periods of credit, until there is a history
-  constexpr double kHaste = 3, kLargest = 3000, kSmallest = 0.2;
-  const double usual = 0.1 / policy.objective;
+  constexpr double kCalm = 3, kHaste = 10, kLargest = 30'000, kSmallest = 0.2;
+  const double usual = 0.3 / policy.objective;
   const double spent = memory.lost / (policy.objective * (memory.offered + kStart));
-  const double factor = std::exp(spent < 0.5 ? kHaste * (spent - 0.5) : 2 * kHaste * (spent - 0.5));
+  const double factor = std::exp((spent < 0.5 ? kCalm : kHaste) * (spent - 0.5));
   return std::clamp(usual * factor, usual * kSmallest, std::max(usual, kLargest));
 }
 
