@@ -316,6 +316,11 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
 
 }  // namespace
 
+Group group_of(const GroupDocument& from, TimePoint now) {
+  Faults told_before;
+  return build(from, now, "", told_before).group;
+}
+
 std::string inline_spec_name(const std::string& group, const LaunchConfiguration& configuration) {
   uint64_t hash = 14695981039346656037ULL;
   for (const char c : canonical(contents(configuration)))

@@ -13,6 +13,10 @@ inline constexpr int kDocumentVersion = 1;
 // sentences about what is allowed and hardly meant. now: the calendar's.
 void check_document(const Document& document, TimePoint now, Faults& faults, std::vector<std::string>& warnings);
 
+// The group that a document's part describes, as it would be made where none of its name exists. For simulations:
+// faults were told by judge_document. now: the calendar's.
+Group group_of(const GroupDocument& from, TimePoint now);
+
 // ApplyRequest's handler.
 Failure apply(const Context& context, const ApplyRequest& request, ApplyResponse& response);
 

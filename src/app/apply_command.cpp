@@ -1,59 +1,25 @@
 // `escala apply -f group.yaml`: groups as files. The file is judged here, whole, so that every fault is told with its
 // line and column before anything is sent; then the manager judges it again and carries it out.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <set>
 
 #include "api/autoscaling.pb.h"
-#include "api/judge.h"
 #include "app/cli_http.h"
 #include "app/cli_output.h"
 #include "app/cli_parse.h"
 #include "app/cli_wait.h"
 #include "app/commands.h"
+#include "app/group_file.h"
 #include "app/state_dir.h"
 #include "base/log.h"
 
 namespace escala::app {
 namespace {
-
-struct File {
-  std::string text;
-  mode_t mode = 0;  // 0 = standard input
-};
-
-// The whole file, or why not. Never waits on a FIFO, never reads a device, never more than the bound.
-Result<File> read_file(const std::string& path) {
-  const bool standard_input = path == "-";
-  const int fd = standard_input ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0) return Error{ErrorKind::NotFound, fmt::format("{}: {}", path, strerror(errno))};
-  struct stat info {};
-  fstat(fd, &info);
-  if (!standard_input && !S_ISREG(info.st_mode)) {
-    close(fd);
-    const char* kind = S_ISDIR(info.st_mode) ? "a directory" : S_ISFIFO(info.st_mode) ? "a FIFO" : "a device or socket";
-    return Error{ErrorKind::Invalid, fmt::format("{}: is {}; expected a file", path, kind)};
-  }
-  std::string text;
-  char chunk[65536];
-  ssize_t n = 0;
-  while (text.size() <= api::kMaxDocumentBytes && (n = read(fd, chunk, sizeof chunk)) > 0)
-    text.append(chunk, static_cast<size_t>(n));
-  const int error = errno;
-  close(fd);
-  if (n < 0) return Error{ErrorKind::Unavailable, fmt::format("{}: {}", path, strerror(error))};
-  if (text.size() > api::kMaxDocumentBytes)
-    return Error{ErrorKind::Invalid, fmt::format("{}: larger than {} bytes", path, api::kMaxDocumentBytes)};
-  return File{std::move(text), standard_input ? 0 : info.st_mode & 07777};
-}
 
 // Does the name of an environment variable say that its value is nobody's business?
 bool is_secret(std::string name) {
@@ -109,19 +75,11 @@ int run_apply(int argc, char** argv) {
   add_choice(cli, "--output", output, {"table", "json"}, "table or json");
   if (const auto code = parse_command_line(cli, argc, argv)) return *code;
 
-  const Result<File> read = read_file(file);
-  if (!read) return complain(read.error().message, 2);
-  const std::string name = file == "-" ? "(standard input)" : file;
   api::ApplyRequest request;
-  std::vector<std::string> warnings;
-  const TimePoint now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-  const api::Faults faults = api::judge_document(read->text, now, *request.mutable_document(), warnings);
-  for (const api::Fault& fault : faults)
-    complain(fault.mark.line == 0 ? fmt::format("{}: {}", name, fault.what)
-                                  : fmt::format("{}:{}:{}: {}", name, fault.mark.line, fault.mark.column, fault.what),
-             2);
-  if (!faults.empty()) return 2;
-  warn_of_open_secrets(name, read->mode, request.document());
+  GroupFile read;
+  if (const int code = read_group_file(file, *request.mutable_document(), read); code != 0) return code;
+  const std::string& name = read.name;
+  warn_of_open_secrets(name, read.mode, request.document());
 
   const ApiClient client(state_dir);
   request.set_dryrun(dry_run);

@@ -23,6 +23,9 @@ constexpr Command kCommands[] = {
     {"board", escala::app::run_board, "what the agents last said, live"},
     {"apply", escala::app::run_apply, "groups from a YAML file"},
     {"ctl", escala::app::run_ctl, "ask the manager, and tell it"},
+    {"simulate", escala::app::run_simulate, "what a group would have cost on a load history"},
+    {"compare", escala::app::run_compare, "the same beside EC2's, Kubernetes' and other scalers"},
+    {"test", escala::app::run_test, "stories of a group, in the .scenario language"},
     {"completion", escala::app::run_completion, "completion for bash"},
     {"worker", escala::app::run_worker, ""},  // the demo's; not for people
 };
