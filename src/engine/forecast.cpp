@@ -38,21 +38,51 @@ constexpr std::array<Forecaster, kForecasters> kKinds{
 
 // Edges grow like sinh: fine around 0, coarse in the tails.
 constexpr double kLowest = -3, kSpan = 9, kWidth = 0.5;
+const std::array<double, kErrorBins> kEdges = [] {
+  std::array<double, kErrorBins> e{};
+  for (int i = 0; i < kErrorBins; ++i)
+    e[static_cast<size_t>(i)] = kWidth * std::sinh(kLowest + i * kSpan / (kErrorBins - 1));
+  return e;
+}();
 const std::array<double, kErrorBins>& edges() {
-  static const auto row = [] {
-    std::array<double, kErrorBins> e{};
-    for (int i = 0; i < kErrorBins; ++i)
-      e[static_cast<size_t>(i)] = kWidth * std::sinh(kLowest + i * kSpan / (kErrorBins - 1));
-    return e;
-  }();
-  return row;
+  return kEdges;
 }
+
+// Where a value stands among the edges: from a table of cells no wider than the narrowest of them, so that the right
+// edge is at most a step away.
+class Places {
+ public:
+  Places() {
+    const auto& e = edges();
+    const double narrowest = kWidth * std::sinh(kSpan / (kErrorBins - 1));
+    cells_.resize(static_cast<size_t>((e.back() - e.front()) / narrowest) + 2);
+    per_unit_ = 1 / narrowest;
+    size_t edge = 0;
+    for (size_t cell = 0; cell < cells_.size(); ++cell) {
+      while (edge + 2 < kErrorBins && e[edge + 1] <= e.front() + static_cast<double>(cell) * narrowest) ++edge;
+      cells_[cell] = static_cast<uint8_t>(edge);
+    }
+  }
+  // The last edge not above z, which lies between the first and the last of them.
+  size_t operator()(double z) const {
+    const auto& e = edges();
+    size_t i = cells_[static_cast<size_t>((z - e.front()) * per_unit_)];
+    while (i + 2 < kErrorBins && e[i + 1] <= z) ++i;
+    return i;
+  }
+
+ private:
+  std::vector<uint8_t> cells_;
+  double per_unit_ = 1;
+};
+const Places place_of;
 
 void add_weighted(ErrorCurve& curve, double z, double weight) {
   if (curve.excess.empty()) curve.excess.assign(kErrorBins, 0.0);
-  const double* e = edges().data();
+  const auto& e = edges();
+  const size_t below = z <= e.front() ? 0 : z >= e.back() ? kErrorBins : place_of(z) + 1;
   double* g = curve.excess.data();
-  for (int i = 0; i < kErrorBins; ++i) g[i] += weight * std::max(0.0, z - e[i]);
+  for (size_t i = 0; i < below; ++i) g[i] += weight * (z - e[i]);
   curve.total += weight;
 }
 
@@ -67,14 +97,7 @@ void add(ErrorCurve& curve, double z) {
 }
 
 // E max(0, Z - z): between edges by a line, since it is nearly one there.
-double excess_over(const ErrorCurve& curve, double z) {
-  if (curve.excess.empty()) return 0;
-  const auto& e = edges();
-  if (z <= e.front()) return curve.excess.front() / curve.total + (e.front() - z);
-  if (z >= e.back()) return 0;
-  const double at = (std::asinh(z / kWidth) - kLowest) * (kErrorBins - 1) / kSpan;
-  const auto i = static_cast<size_t>(std::clamp(static_cast<int>(at), 0, kErrorBins - 2));
-  const double share = (z - e[i]) / (e[i + 1] - e[i]);
+double excess_over(const ErrorCurve& curve, size_t i, double share) {
   return (curve.excess[i] + (curve.excess[i + 1] - curve.excess[i]) * share) / curve.total;
 }
 
@@ -458,9 +481,14 @@ double Outlook::block_excess(int blocks_ahead, double x) const {
   for (const Voice& voice : voices_[static_cast<size_t>(std::clamp(blocks_ahead, 1, kForecastHorizons) - 1)]) {
     if (voice.weight < kUnheard) continue;
     const double z = (x - voice.value) / voice.scale;
-    double e = excess_over(*voice.errors, z);
-    if (voice.context != nullptr) e += voice.trust * (excess_over(*voice.context, z) - e);
-    sum += voice.weight * voice.scale * e;
+    const auto& e = edges();
+    if (z >= e.back()) continue;
+    const bool under = z <= e.front();  // of all that was seen
+    const size_t i = under ? 0 : place_of(z);
+    const double share = under ? 0 : (z - e[i]) / (e[i + 1] - e[i]);
+    double excess = excess_over(*voice.errors, i, share);
+    if (voice.context != nullptr) excess += voice.trust * (excess_over(*voice.context, i, share) - excess);
+    sum += voice.weight * voice.scale * (excess + (under ? e.front() - z : 0));
   }
   return sum;
 }

@@ -24,6 +24,8 @@ class Level {
       : boot_(std::clamp(sizing.boot_periods, 0, kMaxBootPeriods)),
         periods_(boot_ + kPeriodsAhead - 2 < kPeriodsAhead ? kPeriodsAhead : boot_ + kPeriodsAhead - 2),
         boot_cost_(sizing.boot_seconds) {
+    const auto end = static_cast<size_t>(periods_);
+    up_[end] = down_[end] = 0;
     int known = -1;
     double loss = 0;
     for (int k = 0; k < periods_; ++k) {
@@ -63,7 +65,7 @@ class Level {
   static constexpr size_t kMost = kMaxBootPeriods + kPeriodsAhead + 1;
   int boot_, periods_;
   double boot_cost_;
-  std::array<double, kMost> loss_{}, up_{}, down_{};  // costs from a period on, in instance-seconds
+  std::array<double, kMost> loss_, up_, down_;  // filled up to periods_: costs from a period on, in instance-seconds
 };
 
 // The largest level of [good, bad) for which `holds`; it holds for good and not for bad.
