@@ -259,8 +259,8 @@ void verify_setting(Suite& suite, const std::vector<std::string>& cells, int64_t
   for (const double u : unserved) mean += u / n;
   std::sort(unserved.begin(), unserved.end());
   const double median = unserved[unserved.size() / 2];  // the upper one of an even number
-  const double values[] = {geometric(cost), mean,        median,     unserved.back(), static_cast<double>(met),
-                           geometric(j100), geometric(j10), theta_under, theta_over,  tau_under,
+  const double values[] = {geometric(cost), mean,           median,      unserved.back(), static_cast<double>(met),
+                           geometric(j100), geometric(j10), theta_under, theta_over,      tau_under,
                            tau_over,        upsilon};
   for (size_t i = 0; i < std::size(values); ++i)
     verdict.expect(rounds_to(values[i], cells[i + 2]), fmt::format("{} {} boot {}, column {}: {} is not {}", cells[0],
@@ -281,11 +281,10 @@ void verify_row(Suite& suite, const std::string& section, const std::vector<std:
     double peak = 1;
     for (size_t row = 0; row < suite.traces[t].demand.size(); ++row)
       peak = std::max<double>(peak, needed(suite.traces[t], row));
-    const double values[] = {peak * horizon / static_cast<double>(suite.bound(t, 120).cost),
-                             static_cast<double>(suite.bound(t, 60).cost) / horizon,
-                             static_cast<double>(suite.bound(t, 120).cost) / horizon,
-                             static_cast<double>(suite.bound(t, 300).cost) / horizon,
-                             static_cast<double>(suite.bound(t, 120).launches)};
+    const double values[] = {
+        peak * horizon / static_cast<double>(suite.bound(t, 120).cost),
+        static_cast<double>(suite.bound(t, 60).cost) / horizon, static_cast<double>(suite.bound(t, 120).cost) / horizon,
+        static_cast<double>(suite.bound(t, 300).cost) / horizon, static_cast<double>(suite.bound(t, 120).launches)};
     for (size_t i = 0; i < std::size(values); ++i)
       verdict.expect(i == 4 ? values[i] == std::stod(cells[7]) : rounds_to(values[i], cells[i + 3]),
                      fmt::format("{} bounds, column {}: {} is not {}", cells[0], i + 4, values[i], cells[i + 3]));
@@ -297,8 +296,9 @@ void verify_row(Suite& suite, const std::string& section, const std::vector<std:
       if (!label || comma == std::string::npos) continue;
       const PlantScore got = run_rival(suite.traces[t], label->name, label->parameters, 120, label->period);
       const double cost = static_cast<double>(got.cost) / static_cast<double>(suite.bound(t, 120).cost);
-      verdict.expect(rounds_to(cost, cells[i].substr(0, comma)) && rounds_to(100 * got.unserved, cells[i].substr(comma + 2)),
-                     fmt::format("{} {}: {}, {} is not {}", cells[0], header[i], cost, 100 * got.unserved, cells[i]));
+      verdict.expect(
+          rounds_to(cost, cells[i].substr(0, comma)) && rounds_to(100 * got.unserved, cells[i].substr(comma + 2)),
+          fmt::format("{} {}: {}, {} is not {}", cells[0], header[i], cost, 100 * got.unserved, cells[i]));
     }
   }
 }
@@ -340,8 +340,8 @@ Best best_rival(Suite& suite, size_t trace, int64_t boot) {
                            "gce", "proportional", "seasonal"})
     for (int target = 20; target <= 95; target += 5) {
       const Label label = *label_of(word, target);
-      const double j = suite.score(
-          run_rival(suite.traces[trace], label.name, label.parameters, boot, label.period), trace, boot, 100);
+      const double j = suite.score(run_rival(suite.traces[trace], label.name, label.parameters, boot, label.period),
+                                   trace, boot, 100);
       if (j < best.j) best = {j, fmt::format("{} {}", word, target)};
     }
   return best;
@@ -471,8 +471,8 @@ void whole_control(const DemandTrace& year, const char* what, Policy policy) {
     controller.turn(now, now);
   }
   const double seconds = cpu_seconds() - before;
-  fmt::print("{:<58} {:>12.0f} steps/s, a year of minutes in {:.2f} s ({:.2f} % served, {} instances at the end)\n", what,
-             static_cast<double>(year.demand.size()) / seconds, seconds, 100 * served / offered,
+  fmt::print("{:<58} {:>12.0f} steps/s, a year of minutes in {:.2f} s ({:.2f} % served, {} instances at the end)\n",
+             what, static_cast<double>(year.demand.size()) / seconds, seconds, 100 * served / offered,
              provider.all().size());
 }
 
@@ -492,8 +492,7 @@ void speed() {
   cpu.target = 60;
   tracking.policies[0].kind = cpu;
   measure("the production engine, target tracking", **EngineScaler::make(tracking, TimePoint{}));
-  measure("the production engine, predictive scaling",
-          **EngineScaler::make(predictive_group(120, 0), TimePoint{}));
+  measure("the production engine, predictive scaling", **EngineScaler::make(predictive_group(120, 0), TimePoint{}));
   Bare bare;
   measure("the predictive policy alone", bare);
   whole_control(year, "the whole control side, target tracking", {PolicyName("cpu"), true, cpu, 0s, 0s});

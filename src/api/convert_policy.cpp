@@ -173,8 +173,9 @@ std::optional<SimpleScaling> to_simple(const ScalingPolicy& from, const std::str
 
 constexpr std::string_view kPredictivePairs[][2] = {
     {"ASGCPUUtilization", "CPUUtilization"}, {"ASGNetworkIn", "NetworkIn"}, {"ASGNetworkOut", "NetworkOut"}};
-constexpr std::string_view kPredictiveLoads[][2] = {
-    {"ASGTotalCPUUtilization", "CPUUtilization"}, {"ASGTotalNetworkIn", "NetworkIn"}, {"ASGTotalNetworkOut", "NetworkOut"}};
+constexpr std::string_view kPredictiveLoads[][2] = {{"ASGTotalCPUUtilization", "CPUUtilization"},
+                                                    {"ASGTotalNetworkIn", "NetworkIn"},
+                                                    {"ASGTotalNetworkOut", "NetworkOut"}};
 
 template <size_t N>
 MetricKind kind_of(const std::string_view (&table)[N][2], const std::string& word) {
@@ -242,8 +243,7 @@ std::optional<PredictiveScaling> to_predictive(const ScalingPolicy& from, const 
   to.target = specification.targetvalue();
   to.scale = config.mode() == "ForecastAndScale";
   if (config.has_schedulingbuffertime()) to.buffer = std::chrono::seconds(config.schedulingbuffertime());
-  if (config.maxcapacitybreachbehavior() == "IncreaseMaxCapacity")
-    to.breach = MaxCapacityBreach::IncreaseMaxCapacity;
+  if (config.maxcapacitybreachbehavior() == "IncreaseMaxCapacity") to.breach = MaxCapacityBreach::IncreaseMaxCapacity;
   if (config.has_maxcapacitybuffer() && to.breach != MaxCapacityBreach::IncreaseMaxCapacity)
     add(faults, inner, "MaxCapacityBuffer goes with MaxCapacityBreachBehavior IncreaseMaxCapacity only");
   to.max_capacity_buffer = config.maxcapacitybuffer();

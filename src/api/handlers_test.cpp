@@ -287,9 +287,10 @@ TEST_F(Api, PoliciesAlarmsSchedulesHooksAndTags) {
               HasSubstr("exclude each other"));
   EXPECT_THAT(refused("PutScalingPolicy", ahead + R"({"MetricSpecifications":[{"TargetValue":50}]}})"),
               HasSubstr("exactly one of"));
-  EXPECT_THAT(call("PutScalingPolicy",
-                   ahead + "{" + pair + R"(,"Mode":"ForecastAndScale","SchedulingBufferTime":120,"UnservedObjective":0.001}})"),
-              HasSubstr("policyName/ahead"));
+  EXPECT_THAT(
+      call("PutScalingPolicy",
+           ahead + "{" + pair + R"(,"Mode":"ForecastAndScale","SchedulingBufferTime":120,"UnservedObjective":0.001}})"),
+      HasSubstr("policyName/ahead"));
   EXPECT_THAT(call("DescribePolicies", R"({"AutoScalingGroupName":"web","PolicyNames":["ahead"]})"),
               testing::AllOf(HasSubstr(R"("Mode":"ForecastAndScale")"), HasSubstr(R"("SchedulingBufferTime":120)"),
                              HasSubstr(R"("PredefinedMetricType":"ASGCPUUtilization")")));

@@ -117,10 +117,9 @@ Failure execute_policy(const Context& context, const ExecutePolicyRequest& reque
     const auto* step = std::get_if<StepScaling>(&policy->kind);
     const auto* simple = std::get_if<SimpleScaling>(&policy->kind);
     if (step == nullptr && simple == nullptr)
-      return validation_error(
-          fmt::format("Policy {} is of type {}, which cannot be executed", wanted,
-                      std::holds_alternative<TargetTracking>(policy->kind) ? "TargetTrackingScaling"
-                                                                           : "PredictiveScaling"));
+      return validation_error(fmt::format(
+          "Policy {} is of type {}, which cannot be executed", wanted,
+          std::holds_alternative<TargetTracking>(policy->kind) ? "TargetTrackingScaling" : "PredictiveScaling"));
     if ((request.has_metricvalue() || request.has_breachthreshold()) && step == nullptr)
       return validation_error("MetricValue and BreachThreshold go with policies of type StepScaling only");
     if (step != nullptr && (!request.has_metricvalue() || !request.has_breachthreshold()))
@@ -205,8 +204,7 @@ Failure get_forecast(const Context& context, const GetPredictiveScalingForecastR
   const Policy* policy = find_by_name(loaded.group.policies, wanted);
   if (policy == nullptr) return no_such_policy(wanted.str());
   const auto* predictive = std::get_if<PredictiveScaling>(&policy->kind);
-  if (predictive == nullptr)
-    return validation_error(fmt::format("Policy {} is not of type PredictiveScaling", wanted));
+  if (predictive == nullptr) return validation_error(fmt::format("Policy {} is not of type PredictiveScaling", wanted));
   const auto start = parse_iso8601(request.starttime()), end = parse_iso8601(request.endtime());
   if (!start) return validation_error("StartTime: " + start.error().message);
   if (!end) return validation_error("EndTime: " + end.error().message);
@@ -242,9 +240,13 @@ Failure get_forecast(const Context& context, const GetPredictiveScalingForecastR
 }  // namespace
 
 std::vector<Action> policy_actions() {
-  return {row("GetPredictiveScalingForecast", kReads, get_forecast), row("PutScalingPolicy", kChanges, put_policy), row("DescribePolicies", kReads, describe_policies),
-          row("DeletePolicy", kChanges, delete_policy),  row("ExecutePolicy", kChanges, execute_policy),
-          row("PutMetricAlarm", kChanges, put_alarm),    row("DescribeAlarms", kReads, describe_alarms),
+  return {row("GetPredictiveScalingForecast", kReads, get_forecast),
+          row("PutScalingPolicy", kChanges, put_policy),
+          row("DescribePolicies", kReads, describe_policies),
+          row("DeletePolicy", kChanges, delete_policy),
+          row("ExecutePolicy", kChanges, execute_policy),
+          row("PutMetricAlarm", kChanges, put_alarm),
+          row("DescribeAlarms", kReads, describe_alarms),
           row("DeleteAlarms", kChanges, delete_alarms)};
 }
 

@@ -6,15 +6,15 @@
 namespace escala {
 namespace {
 
-constexpr double kForget = 0.999;         // errors, per block
-constexpr double kForgetCost = 0.995;     // what a forecaster has cost, per block
+constexpr double kForget = 0.999;                        // errors, per block
+constexpr double kForgetCost = 0.995;                    // what a forecaster has cost, per block
 constexpr double kForgetBudget = 1 - 1.0 / (28 * 1440);  // demand offered and lost, per period
-constexpr double kUsualPrice = 100;       // at which forecasters are compared
-constexpr double kSharpness = 10;         // how fast a dearer forecaster loses its say
-constexpr double kContextTrust = 60;      // samples at which a context counts as much as all contexts together
-constexpr double kPriorWeight = 20;       // samples that the shape of errors assumed at first is worth
+constexpr double kUsualPrice = 100;                      // at which forecasters are compared
+constexpr double kSharpness = 10;                        // how fast a dearer forecaster loses its say
+constexpr double kContextTrust = 60;  // samples at which a context counts as much as all contexts together
+constexpr double kPriorWeight = 20;   // samples that the shape of errors assumed at first is worth
 constexpr double kLeastScale = 1e-3;
-constexpr double kPulseForget = 0.3;      // per day
+constexpr double kPulseForget = 0.3;  // per day
 constexpr double kPulseSome = 0.3, kPulseMuch = 1.5;
 constexpr double kMostOfPulse = 20;
 constexpr std::array<double, 5> kRestlessBins{0.01, 0.05, 0.2, 0.8, 3};
@@ -30,8 +30,10 @@ struct Forecaster {
   double quick_say;  // share of the quick variance in its scale
 };
 enum : int { kFastAverage, kYesterday, kRegression, kSlowAverage };
-constexpr std::array<Forecaster, kForecasters> kKinds{
-    {{"fast average", 0.02, 0}, {"yesterday's shape", 0.002, 0}, {"regression", 0.02, 0}, {"slow average", 0.002, 0.5}}};
+constexpr std::array<Forecaster, kForecasters> kKinds{{{"fast average", 0.02, 0},
+                                                       {"yesterday's shape", 0.002, 0},
+                                                       {"regression", 0.02, 0},
+                                                       {"slow average", 0.002, 0.5}}};
 
 // --- distributions of errors
 // ----------------------------------------------------------------------------------------------
@@ -250,13 +252,14 @@ int context_of(const ForecastMemory& m, const ForecasterMemory& f, int64_t block
 void look_ahead(const ForecastMemory& m, Outlooks& said) {
   for (int h = 0; h < kForecastHorizons; ++h) {
     Predictions& p = said[static_cast<size_t>(h)];
-    p.regressors = regressors(m, h + 1);
+    const int ahead = kForecastDistances[static_cast<size_t>(h)];
+    p.regressors = regressors(m, ahead);
     for (int kind = 0; kind < kForecasters; ++kind) {
       const ForecasterMemory& f = m.horizons[static_cast<size_t>(h)].forecasters[static_cast<size_t>(kind)];
       Prediction& one = p.of[static_cast<size_t>(kind)];
       one.value = value_of(m, kind, h, p.regressors);
       one.scale = scale_of(f, kind, one.value);
-      one.context = context_of(m, f, newest_block(m) + h + 1);
+      one.context = context_of(m, f, newest_block(m) + ahead);
     }
   }
 }
@@ -267,6 +270,13 @@ void learn_pulse(ForecastMemory& m, double jump) {
   const auto at = static_cast<size_t>((newest_block(m) % static_cast<int64_t>(day) + static_cast<int64_t>(day)) %
                                       static_cast<int64_t>(day));
   m.pulses[at] += static_cast<float>(kPulseForget * (std::min(jump, kMostOfPulse) - m.pulses[at]));
+}
+
+// The horizon that speaks for a distance: the next that was learned.
+size_t horizon_of(int blocks_ahead) {
+  size_t h = 0;
+  while (h + 1 < kForecastHorizons && kForecastDistances[h] < blocks_ahead) ++h;
+  return h;
 }
 
 // What one forecaster said is compared with what came.
@@ -287,13 +297,14 @@ void judge(ForecasterMemory& f, int kind, const Prediction& said, double y, int6
 void judge_all(ForecastMemory& m, double y) {
   constexpr int64_t kBlocksBeforeRegression = 20;
   const size_t kept = m.said.size();
-  for (size_t h = 0; h < kForecastHorizons && h < kept; ++h) {
-    const Predictions& said = m.said[kept - 1 - h][h];
+  for (size_t h = 0; h < kForecastHorizons; ++h) {
+    const auto ahead = static_cast<size_t>(kForecastDistances[h]);
+    if (ahead > kept) break;
+    const Predictions& said = m.said[kept - ahead][h];
     HorizonMemory& horizon = m.horizons[h];
     if (h == 0) learn_pulse(m, std::max(0.0, (y - said.of[0].value) / said.of[0].scale - 1));
     for (int kind = 0; kind < kForecasters; ++kind)
-      judge(horizon.forecasters[static_cast<size_t>(kind)], kind, said.of[static_cast<size_t>(kind)], y,
-            m.blocks_seen);
+      judge(horizon.forecasters[static_cast<size_t>(kind)], kind, said.of[static_cast<size_t>(kind)], y, m.blocks_seen);
     if (m.blocks_seen > kBlocksBeforeRegression)
       update(horizon.regression, said.regressors, y, 1 / std::max(1.0, said.regressors[5]));
   }
@@ -309,13 +320,12 @@ void add_block(ForecastMemory& m, double y, bool saturated, bool known) {
     m.middle += 0.2 * (y - m.middle);
     m.slow += 0.05 * (y - m.slow);
   }
-  if (m.blocks.size() >= kMaxForecastBlocks)
-    m.blocks.erase(m.blocks.begin(), m.blocks.begin() + kMinutesADay);
+  if (m.blocks.size() >= kMaxForecastBlocks) m.blocks.erase(m.blocks.begin(), m.blocks.begin() + kMinutesADay);
   m.blocks.push_back(static_cast<float>(y));
   ++m.blocks_seen;
   m.current = y;
   m.current_saturated = saturated;
-  if (m.said.size() >= kForecastHorizons) m.said.erase(m.said.begin());
+  if (m.said.size() >= kForecastReach) m.said.erase(m.said.begin());
   look_ahead(m, m.said.emplace_back());
 }
 
@@ -393,8 +403,10 @@ void take(ForecastMemory& m, double served, bool saturated, bool known) {
     m.offered = m.offered * kForgetBudget + y;
     m.lost = m.lost * kForgetBudget + (y - served);
   }
-  if (!m.recent.empty() && known && !saturated && y < 0.1 * m.recent.back().demand) m.falls = std::min(m.falls + 1, 1000);
-  if (m.recent.size() >= kMaxForecastRecent) m.recent.erase(m.recent.begin(), m.recent.begin() + kMaxForecastRecent / 4);
+  if (!m.recent.empty() && known && !saturated && y < 0.1 * m.recent.back().demand)
+    m.falls = std::min(m.falls + 1, 1000);
+  if (m.recent.size() >= kMaxForecastRecent)
+    m.recent.erase(m.recent.begin(), m.recent.begin() + kMaxForecastRecent / 4);
   m.recent.push_back({y, saturated});
   ++m.learned;
   if (change) {
@@ -456,8 +468,11 @@ Outlook::Outlook(const ForecastMemory& memory) : memory_(memory), known_(!memory
       const Prediction& said = memory.said.back()[h].of[i];
       const ErrorCurve* context = f.by_context.empty() ? nullptr : &f.by_context[static_cast<size_t>(said.context)];
       const double seen = context == nullptr ? 0 : context->total / context->grow;
-      voices_[h][i] = {std::exp(-kSharpness * (f.cost / (least + 1e-9) - 1)), said.value, said.scale,
-                       f.errors.excess.empty() ? &assumed_errors() : &f.errors, seen > 0 ? context : nullptr,
+      voices_[h][i] = {std::exp(-kSharpness * (f.cost / (least + 1e-9) - 1)),
+                       said.value,
+                       said.scale,
+                       f.errors.excess.empty() ? &assumed_errors() : &f.errors,
+                       seen > 0 ? context : nullptr,
                        seen / (seen + kContextTrust)};
       sum += voices_[h][i].weight;
     }
@@ -478,7 +493,7 @@ double Outlook::block_excess(int blocks_ahead, double x) const {
   if (blocks_ahead == 0 && !memory_.current_saturated) return std::max(0.0, memory_.current - x);
   constexpr double kUnheard = 1e-4;
   double sum = 0;
-  for (const Voice& voice : voices_[static_cast<size_t>(std::clamp(blocks_ahead, 1, kForecastHorizons) - 1)]) {
+  for (const Voice& voice : voices_[horizon_of(blocks_ahead)]) {
     if (voice.weight < kUnheard) continue;
     const double z = (x - voice.value) / voice.scale;
     const auto& e = edges();
@@ -500,15 +515,13 @@ double Outlook::excess(int k, double x) const {
 double Outlook::expected(int blocks_ahead) const {
   if (blocks_ahead == 0) return memory_.current;
   double sum = 0;
-  for (const Voice& voice : voices_[static_cast<size_t>(std::clamp(blocks_ahead, 1, kForecastHorizons) - 1)])
-    sum += voice.weight * voice.value;
+  for (const Voice& voice : voices_[horizon_of(blocks_ahead)]) sum += voice.weight * voice.value;
   return sum;
 }
 
 double Outlook::scale(int blocks_ahead) const {
   double sum = 0;
-  for (const Voice& voice : voices_[static_cast<size_t>(std::clamp(blocks_ahead, 1, kForecastHorizons) - 1)])
-    sum += voice.weight * voice.scale;
+  for (const Voice& voice : voices_[horizon_of(blocks_ahead)]) sum += voice.weight * voice.scale;
   return sum;
 }
 
@@ -523,7 +536,8 @@ std::vector<ForecastPoint> forecast_range(const ForecastMemory& m, double price,
   // The margin that the price asks for one block ahead, as a factor of what is expected.
   double held = outlook.expected(1);
   const double unit = std::max(outlook.scale(1), kLeastScale);
-  while (price * (outlook.block_excess(1, held) - outlook.block_excess(1, held + unit / 4)) > unit / 4) held += unit / 4;
+  while (price * (outlook.block_excess(1, held) - outlook.block_excess(1, held + unit / 4)) > unit / 4)
+    held += unit / 4;
   const double margin = held / std::max(outlook.expected(1), 1e-6);
   for (TimePoint at = start; at < end && points.size() < kMaxForecastPoints; at += step) {
     const int64_t period = at.time_since_epoch() / kForecastPeriod;

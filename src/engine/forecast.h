@@ -9,9 +9,9 @@
 // Four forecasters run side by side: a fast average; the last value moved along yesterday's shape; a regression on
 // recent blocks and those of a day and a week ago; a slow average with a volatility of its own. Each keeps, for each
 // horizon, the distribution of its own error over its own scale, in the contexts in which errors differ: how restless
-// the demand is just now, whether it tends to jump at this minute of the day (learned pulses), whether it was saturated.
-// They are weighted by what they would have cost lately, so a forecaster that has been worse is not heard, and a demand
-// without pattern is followed reactively, by the averages.
+// the demand is just now, whether it tends to jump at this minute of the day (learned pulses), whether it was
+// saturated. They are weighted by what they would have cost lately, so a forecaster that has been worse is not heard,
+// and a demand without pattern is followed reactively, by the averages.
 #pragma once
 
 #include <array>
@@ -26,7 +26,9 @@ namespace escala {
 
 inline constexpr Duration kForecastPeriod{60s};
 inline constexpr int kForecastDatapoints = 15;  // kept: what a restart may miss without a gap
-inline constexpr int kForecastHorizons = 3;  // blocks ahead; what is further is taken to be as the last
+inline constexpr int kForecastHorizons = 4;
+inline constexpr std::array<int, kForecastHorizons> kForecastDistances{1, 2, 3, 6};  // in blocks
+inline constexpr int kForecastReach = 6;  // what is further is taken to be as this
 inline constexpr int kForecasters = 4;
 inline constexpr int kErrorBins = 48;
 inline constexpr int kErrorContexts = 24;  // 8 kinds of restlessness times 3 of pulses
@@ -85,19 +87,19 @@ struct RecentDemand {
 struct ForecastMemory {
   int64_t newest = 0;  // period (since the epoch) learned last; 0 = none
   int64_t learned = 0;
-  int cadence = 1, phase = 0;         // periods per block; a block begins where period % cadence is phase
-  std::array<int, 60> changes{};      // of uncensored demand, by period modulo 60
-  int changed = 0;                    // their sum; below 0 after a cadence that proved wrong
-  std::vector<RecentDemand> recent;   // periods, oldest first
-  std::vector<float> blocks;          // demand, oldest first
-  int64_t blocks_seen = 0;            // also those forgotten
-  double current = 0;                 // the newest block, in full
+  int cadence = 1, phase = 0;        // periods per block; a block begins where period % cadence is phase
+  std::array<int, 60> changes{};     // of uncensored demand, by period modulo 60
+  int changed = 0;                   // their sum; below 0 after a cadence that proved wrong
+  std::vector<RecentDemand> recent;  // periods, oldest first
+  std::vector<float> blocks;         // demand, oldest first
+  int64_t blocks_seen = 0;           // also those forgotten
+  double current = 0;                // the newest block, in full
   bool current_saturated = false;
   double fast = 0, middle = 0, slow = 0;  // averages
   double restless = 0;                    // mean square of recent changes
   std::vector<float> pulses;              // by block of the day: how far demand tends to jump there, in scales
   std::array<HorizonMemory, kForecastHorizons> horizons{};
-  std::vector<Outlooks> said;  // what was said of the blocks to come, oldest first; at most kForecastHorizons
+  std::vector<Outlooks> said;    // what was said of the blocks to come, oldest first; at most kForecastReach
   double offered = 0, lost = 0;  // demand and what of it found no capacity, of about the last four weeks
   int falls = 0;                 // times demand fell by nine tenths within a period
   friend bool operator==(const ForecastMemory&, const ForecastMemory&) = default;
@@ -105,8 +107,8 @@ struct ForecastMemory {
 
 // One finished period.
 struct DemandSeen {
-  int64_t period = 0;    // since the epoch
-  double demand = 0;     // served, in instances' worth
+  int64_t period = 0;      // since the epoch
+  double demand = 0;       // served, in instances' worth
   bool saturated = false;  // demand may have been more
 };
 // Periods that are missing are taken to be as the one before, and nothing is learned from them. One that is not newer

@@ -92,7 +92,7 @@ TEST(Forecast, IsBounded) {
   const ForecastMemory memory = learned(25'000, [](int i) { return 10 + noise(i); });
   EXPECT_LE(memory.blocks.size(), kMaxForecastBlocks);
   EXPECT_LE(memory.recent.size(), kMaxForecastRecent);
-  EXPECT_LE(memory.said.size(), static_cast<size_t>(kForecastHorizons));
+  EXPECT_LE(memory.said.size(), static_cast<size_t>(kForecastReach));
 }
 
 TEST(Forecast, FollowsTheShapeOfTheDay) {

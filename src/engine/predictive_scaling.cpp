@@ -14,7 +14,7 @@ constexpr int kPeriodsAhead = 6;  // planned, beyond which an instance is taken 
 constexpr double kPeriod = 60;    // seconds
 // The plan is made as if nothing were learned on the way, so it asks for more than a policy that looks again each
 // period needs; measured over all traces, the price that makes up for it is this share of the real one.
-constexpr double kLookAgain = 0.85;
+constexpr double kLookAgain = 0.75;
 constexpr double kSaturatedCpu = 99.9999;
 
 // What one instance is worth over the next periods.
@@ -29,7 +29,7 @@ class Level {
     int known = -1;
     double loss = 0;
     for (int k = 0; k < periods_; ++k) {
-      const int ahead = std::min(outlook.blocks_ahead(k), kForecastHorizons);
+      const int ahead = std::min(outlook.blocks_ahead(k), kForecastReach);
       if (ahead != known) {
         loss = sizing.price * kLookAgain * kPeriod *
                (outlook.block_excess(ahead, level - 1) - outlook.block_excess(ahead, level));
@@ -101,8 +101,7 @@ int worthwhile_size(const Outlook& outlook, const Sizing& sizing) {
 }
 
 int with_buffer(int capacity, int percent) {
-  return static_cast<int>(
-      std::min<int64_t>((static_cast<int64_t>(capacity) * (100 + percent) + 99) / 100, 1'000'000));
+  return static_cast<int>(std::min<int64_t>((static_cast<int64_t>(capacity) * (100 + percent) + 99) / 100, 1'000'000));
 }
 
 double price_of(const PredictiveScaling& policy, const ForecastMemory& memory) {
@@ -217,10 +216,8 @@ Opinion opinion_of(const PolicyName& name, const PredictiveScaling& policy, cons
     if (policy.scale) note_orders(policy, memory.wanted, view.now, memory);
   }
   const int wanted = memory.wanted;
-  Opinion opinion{Stand::Hold,
-                  wanted,
-                  fresh,
-                  {explained(ReasonCode::ForecastAsks, name, memory, outlook, price, wanted, boot)}};
+  Opinion opinion{
+      Stand::Hold, wanted, fresh, {explained(ReasonCode::ForecastAsks, name, memory, outlook, price, wanted, boot)}};
   if (!policy.scale) {
     // ForecastOnly: it says what it would do, and stands in nobody's way.
     opinion.stand = Stand::NoObjection;

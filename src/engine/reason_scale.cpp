@@ -216,10 +216,11 @@ std::string desired_changed(const Facts& f) {
 }
 
 std::string forecast(const Facts& f) {
-  return fmt::format("demand {} instances' worth, {} expected by the {} with an error of {}; at a price of {} for unserved "
-                     "demand {} instances are worth having",
-                     f.amount("demand"), f.amount("forecast"), f.text("by"), f.amount("error"), f.amount("price"),
-                     f.amount("capacity"));
+  return fmt::format(
+      "demand {} instances' worth, {} expected by the {} with an error of {}; at a price of {} for unserved "
+      "demand {} instances are worth having",
+      f.amount("demand"), f.amount("forecast"), f.text("by"), f.amount("error"), f.amount("price"),
+      f.amount("capacity"));
 }
 std::string forecast_asks(const Facts& f) {
   return f.who("policy") + forecast(f);

@@ -161,9 +161,9 @@ Ballot Round::ask(const Policy& policy, std::map<PolicyName, std::vector<Trigger
   else if (const auto* simple = std::get_if<SimpleScaling>(&policy.kind))
     ballot.opinion = opinion_of(policy.name, *simple, triggers[policy.name], view, memory_);
   else if (const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind))
-    ballot.opinion = opinion_of(policy.name, *predictive,
-                                find_window(memory_, predictive->metric, window_period(group_, kForecastPeriod)), view,
-                                memory);
+    ballot.opinion =
+        opinion_of(policy.name, *predictive,
+                   find_window(memory_, predictive->metric, window_period(group_, kForecastPeriod)), view, memory);
   look_again(outcome_, now_, stabilize(policy, ballot.opinion, view.current, now_, memory));
   return ballot;
 }

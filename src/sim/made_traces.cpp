@@ -58,7 +58,8 @@ std::vector<DemandTrace> made_traces(uint64_t seed, int days) {
     }
     return load * (1 + 0.05 * normal(random));
   }));
-  traces.push_back(made("coarse", 300, days, [&](int m) { return wave(m) * (0.5 + random.unit() * random.unit() * 3); }));
+  traces.push_back(
+      made("coarse", 300, days, [&](int m) { return wave(m) * (0.5 + random.unit() * random.unit() * 3); }));
   double level = 1;
   traces.push_back(made("steps", 300, days, [&](int) {
     if (random.chance(1.0 / 200)) level = random.between(0.6, 2);

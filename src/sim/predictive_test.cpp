@@ -27,6 +27,10 @@ Group predictive_group(double objective = 0) {
   return group;
 }
 
+std::unique_ptr<EngineScaler> engine(const Group& group) {
+  return std::move(EngineScaler::make(group, TimePoint{})).value();
+}
+
 PlantScore run(const DemandTrace& trace, PlantScaler& scaler, int64_t interval = 60) {
   return *run_plant(trace, {.interval_s = interval}, scaler);
 }
@@ -35,11 +39,11 @@ TEST(Predictive, CostsLessThanTheRivalsOnEveryKindOfLoad) {
   double ours = 0, best_rival = 0;
   const auto traces = made_traces(7, 10);
   for (const DemandTrace& trace : traces) {
-    const auto scaler = *EngineScaler::make(predictive_group(), TimePoint{});
+    const auto scaler = engine(predictive_group());
     const double j = priced_score(run(trace, *scaler), trace, 120, 100);
     double best = 1e9;
     for (const char* rival : {"aws_tt", "gce", "seasonal"}) {
-      const auto other = *make_rival(rival, {{"target", 60}});
+      const auto other = std::move(make_rival(rival, {{"target", 60}})).value();
       best = std::min(best, priced_score(run(trace, *other), trace, 120, 100));
     }
     EXPECT_LT(j, 1.05 * best) << trace.name;
@@ -51,8 +55,8 @@ TEST(Predictive, CostsLessThanTheRivalsOnEveryKindOfLoad) {
 
 TEST(Predictive, AnObjectiveThatIsStricterLosesLessAndCostsMore) {
   const DemandTrace trace = made_traces(7, 10).front();
-  const auto strict = *EngineScaler::make(predictive_group(0.0005), TimePoint{});
-  const auto lax = *EngineScaler::make(predictive_group(0.02), TimePoint{});
+  const auto strict = engine(predictive_group(0.0005));
+  const auto lax = engine(predictive_group(0.02));
   const PlantScore a = run(trace, *strict), b = run(trace, *lax);
   EXPECT_LT(a.unserved, 0.0005);
   EXPECT_LT(b.unserved, 0.02);
@@ -73,8 +77,10 @@ TEST(Predictive, ARestartChangesNoLaterDecision) {
       ASSERT_TRUE(stored.ParseFromString(encode(memory).SerializeAsString()));
       restarted = decode(stored)->policies[PolicyName("ahead")];
     }
+    Sizing sizing;
+    sizing.in_service = 20;
     const Outlook a(through.forecast.get()), b(restarted.forecast.get());
-    ASSERT_EQ(worthwhile_size(a, {.in_service = 20}), worthwhile_size(b, {.in_service = 20})) << i;
+    ASSERT_EQ(worthwhile_size(a, sizing), worthwhile_size(b, sizing)) << i;
   }
   EXPECT_EQ(through, restarted);
 }

@@ -107,7 +107,8 @@ void encode_forecast(const ForecastMemory& from, state::ForecastMemory& to) {
   put_numbers(from.pulses, *to.mutable_pulses());
   for (const HorizonMemory& horizon : from.horizons) {
     state::HorizonMemory& out = *to.add_horizons();
-    for (const ForecasterMemory& forecaster : horizon.forecasters) encode_forecaster(forecaster, *out.add_forecasters());
+    for (const ForecasterMemory& forecaster : horizon.forecasters)
+      encode_forecaster(forecaster, *out.add_forecasters());
     put_numbers(horizon.regression.weights, *out.mutable_weights());
     put_numbers(horizon.regression.covariance, *out.mutable_covariance());
   }
@@ -132,7 +133,8 @@ ForecastMemory decode_forecast(const state::ForecastMemory& from, Faults& faults
   }
   take_numbers(from.changes(), to.changes, "counts of changes", faults);
   to.changed = from.changed();
-  if (from.recent_size() != from.recent_saturated_size() || static_cast<size_t>(from.recent_size()) > kMaxForecastRecent)
+  if (from.recent_size() != from.recent_saturated_size() ||
+      static_cast<size_t>(from.recent_size()) > kMaxForecastRecent)
     faults.note(fmt::format("{} recent periods; expected at most {}", from.recent_size(), kMaxForecastRecent));
   else
     for (int i = 0; i < from.recent_size(); ++i) to.recent.push_back({from.recent(i), from.recent_saturated(i)});
@@ -149,7 +151,7 @@ ForecastMemory decode_forecast(const state::ForecastMemory& from, Faults& faults
   if (from.pulses_size() != 0 && from.pulses_size() != 1440 / to.cadence)
     faults.note(fmt::format("pulses of {} blocks a day; expected {}", from.pulses_size(), 1440 / to.cadence));
   to.pulses.assign(from.pulses().begin(), from.pulses().end());
-  if (from.horizons_size() != kForecastHorizons || from.said_size() > kForecastHorizons ||
+  if (from.horizons_size() != kForecastHorizons || from.said_size() > kForecastReach ||
       (from.said_size() == 0) != (from.blocks_size() == 0) || (to.newest != 0) != (from.recent_size() != 0)) {
     faults.note("parts of a forecast that do not belong together");
     return {};

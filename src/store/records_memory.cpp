@@ -92,8 +92,7 @@ PolicyMemory decode_policy(const state::PolicyMemory& from, Faults& faults) {
   if (from.has_forecast()) to.forecast.edit() = records::decode_forecast(from.forecast(), faults);
   to.wanted = from.wanted();
   to.ordered = from.ordered();
-  for (const state::Recommendation& order : from.orders())
-    to.orders.push_back({from_us(order.at()), order.capacity()});
+  for (const state::Recommendation& order : from.orders()) to.orders.push_back({from_us(order.at()), order.capacity()});
   return to;
 }
 

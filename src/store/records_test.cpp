@@ -73,8 +73,9 @@ Policy policy() {
       out.kind = StepScaling{type, any<int>(), some(step), perhaps(lapse())};
       break;
     case 2:
-      out.kind = PredictiveScaling{metric(),   number(), any<bool>(), lapse(), one_of(MaxCapacityBreach::IncreaseMaxCapacity),
-                                   any<int>(), number(), number()};
+      out.kind =
+          PredictiveScaling{metric(),   number(), any<bool>(), lapse(), one_of(MaxCapacityBreach::IncreaseMaxCapacity),
+                            any<int>(), number(), number()};
       break;
     default:
       out.kind = SimpleScaling{type, any<int>(), any<int>(), perhaps(lapse())};
@@ -203,13 +204,17 @@ Shared<ForecastMemory> forecast() {
 GroupMemory memory() {
   GroupMemory m;
   for (size_t n = few(); n > 0; --n)
-    m.policies[id<PolicyName>()] = {some([] { return Recommendation{moment(), any<int>()}; }),
+    m.policies[id<PolicyName>()] = {some([] {
+                                      return Recommendation{moment(), any<int>()};
+                                    }),
                                     alarm_memory(),
                                     alarm_memory(),
                                     forecast(),
                                     any<int>(),
                                     any<int>(),
-                                    some([] { return Recommendation{moment(), any<int>()}; })};
+                                    some([] {
+                                      return Recommendation{moment(), any<int>()};
+                                    })};
   for (size_t n = few(); n > 0; --n) m.alarms[id<AlarmName>()] = alarm_memory();
   m.windows = some(window);
   for (size_t n = few(); n > 0; --n) m.last_samples[id<InstanceId>()] = {any<uint64_t>(), any<uint64_t>(), moment()};
