@@ -14,7 +14,7 @@ constexpr int kPeriodsAhead = 6;  // planned, beyond which an instance is taken 
 constexpr double kPeriod = 60;    // seconds
 // The plan is made as if nothing were learned on the way, so it asks for more than a policy that looks again each
 // period needs; measured over all traces, the price that makes up for it is this share of the real one.
-constexpr double kLookAgain = 0.75;
+constexpr double kLookAgain = 0.8;
 constexpr double kSaturatedCpu = 99.9999;
 
 // What one instance is worth over the next periods.
@@ -109,11 +109,11 @@ double price_of(const PredictiveScaling& policy, const ForecastMemory& memory) {
   // With the whole budget left the price is that at which so small a share would be lost on its own; the more of it is
   // spent, the dearer is what is left.
   constexpr double kStart = 20 * 600;  // instances' periods of credit, until there is a history
-  constexpr double kCalm = 3, kHaste = 10, kLargest = 30'000, kSmallest = 0.2;
-  const double usual = 0.3 / policy.objective;
+  constexpr double kCalm = 1, kHaste = 12, kLargest = 15, kSmallest = 0.2;  // the last two: of the usual price
+  const double usual = 0.4 / policy.objective;
   const double spent = memory.lost / (policy.objective * (memory.offered + kStart));
   const double factor = std::exp((spent < 0.5 ? kCalm : kHaste) * (spent - 0.5));
-  return std::clamp(usual * factor, usual * kSmallest, std::max(usual, kLargest));
+  return usual * std::clamp(factor, kSmallest, kLargest);
 }
 
 namespace {
