@@ -25,6 +25,9 @@ constexpr Command kCommands[] = {
     {"ctl", escala::app::run_ctl, "ask the manager, and tell it"},
     {"simulate", escala::app::run_simulate, "what a group would have cost on a load history"},
     {"compare", escala::app::run_compare, "the same beside EC2's, Kubernetes' and other scalers"},
+    {"tune", escala::app::run_tune, "the cheapest policy that keeps an objective on it"},
+    {"trace", escala::app::run_trace, "makes up a load history"},
+    {"replay", escala::app::run_replay, "takes the decisions of a live group again; a difference is an error"},
     {"test", escala::app::run_test, "stories of a group, in the .scenario language"},
     {"completion", escala::app::run_completion, "completion for bash"},
     {"worker", escala::app::run_worker, ""},  // the demo's; not for people

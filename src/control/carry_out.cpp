@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "control/reconciler.h"
 #include "engine/lifecycle.h"
+#include "engine/refresh.h"
 #include "store/activity.h"
+#include "store/notice.h"
 #include "store/records.h"
 
 namespace escala {
@@ -35,25 +37,26 @@ void Reconciler::carry_out(const Decision& decision, TimePoint now, Draft& draft
       static_cast<int>(std::count_if(seen_.instances.begin(), seen_.instances.end(), [](const Instance& instance) {
         return is_serving(instance.state) || is_coming(instance.state);
       }));
-  for (const PendingLaunch& launch : seen_.launches) capacity_ += launch.count;
+  for (const PendingLaunch& launch : seen_.launches) capacity_ += launch.warm ? 0 : launch.count;
   const bool held = seen_.fleet_paused || seen_.fleet_observe || seen_.group.paused || seen_.group.observe;
-  if (!held) change_sizes(decision, now, draft);
+  if (!held) change_group(decision, now, draft);
+  record_refresh(decision, draft);
   for (const Action& action : decision.actions) std::visit([&](const auto& one) { act(one, now, draft); }, action);
 }
 
-void Reconciler::change_sizes(const Decision& decision, TimePoint now, Draft& draft) {
+void Reconciler::change_group(const Decision& decision, TimePoint now, Draft& draft) {
   const Group& group = seen_.group;
+  Group followed = group;
+  const bool upkept = take_over(followed, decision.memory.refresh) || drop_warm_pool(followed);
   for (const Reason& reason : decision.reasons)
     if (reason.code == ReasonCode::DesiredChangedByUser)
       desired_cause_ = desired_cause("a user request explicitly set group desired capacity", seen_.memory.desired_seen,
                                      group.desired_capacity, now);
   const bool same = decision.desired == group.desired_capacity && decision.min_size == group.min_size &&
                     decision.max_size == group.max_size;
-  if (same) {
-    if (capacity_ == group.desired_capacity) desired_cause_.clear();
-    return;
-  }
-  // The record holds fields of the API that the engine does not know: change three numbers in it, keep the rest.
+  if (same && capacity_ == group.desired_capacity) desired_cause_.clear();
+  if (same && !upkept) return;
+  // The record holds fields of the API that the engine does not know: change what is ours in it, keep the rest.
   const std::string key = keys::group(name_);
   const auto record = context_->store.get(key);
   if (!record.ok() || !*record || (*record)->version != group_version_) {
@@ -65,8 +68,18 @@ void Reconciler::change_sizes(const Decision& decision, TimePoint now, Draft& dr
   message->set_desired_capacity(decision.desired);
   message->set_min_size(decision.min_size);
   message->set_max_size(decision.max_size);
+  if (upkept) {
+    const std::string document = message->api_document();
+    followed.desired_capacity = decision.desired;
+    followed.min_size = decision.min_size;
+    followed.max_size = decision.max_size;
+    *message = encode(followed);
+    message->set_api_document(document);
+    log_info("control", "group {}: launches {}{}", name_, followed.spec.id,
+             followed.refresh ? "" : ", no instance refresh is under way");
+  }
   draft.batch.expect(key, group_version_).put(key, message->SerializeAsString());
-  draft.group = group;
+  draft.group = std::move(followed);
   draft.group->desired_capacity = decision.desired;
   draft.group->min_size = decision.min_size;
   draft.group->max_size = decision.max_size;
@@ -82,6 +95,38 @@ void Reconciler::change_sizes(const Decision& decision, TimePoint now, Draft& dr
   }
 }
 
+// A pool that is being deleted and has nobody left is no pool.
+bool Reconciler::drop_warm_pool(Group& group) const {
+  if (!group.warm_pool || !group.warm_pool->deleting) return false;
+  const bool empty =
+      std::none_of(seen_.instances.begin(), seen_.instances.end(),
+                   [](const Instance& instance) { return is_warmed(instance.state) || instance.returns_to_pool; }) &&
+      std::none_of(seen_.launches.begin(), seen_.launches.end(), [](const PendingLaunch& l) { return l.warm; });
+  if (empty) group.warm_pool.reset();
+  return empty;
+}
+
+// DescribeInstanceRefreshes shows what this record says.
+void Reconciler::record_refresh(const Decision& decision, Draft& draft) {
+  const RefreshMemory& refresh = decision.memory.refresh;
+  if (!seen_.group.refresh || refresh.id != seen_.group.refresh->id) return;
+  const RefreshMemory& before = seen_.memory.refresh;
+  // The moment of the last progress is for us alone and no news to anybody.
+  RefreshMemory told = refresh;
+  told.progressed_at = before.progressed_at;
+  if (told == before) return;
+  const std::string key = keys::refresh(name_, seen_.group.refresh->started_at, refresh.id);
+  const auto record = context_->store.get(key);
+  if (!record.ok() || !*record) return;  // swept away
+  state::RefreshRecord message;
+  if (!message.ParseFromString((*record)->value)) return;
+  *message.mutable_progress() = encode(refresh);
+  draft.batch.put(key, message.SerializeAsString());
+  if (refresh.status != before.status)
+    log_info("control", "group {}: instance refresh {} is {}, {} %{}{}", name_, refresh.id,
+             escala::name(refresh.status), refresh.percent, refresh.reason.empty() ? "" : ": ", refresh.reason);
+}
+
 // --- instances ------------------------------------------------------------------------------------------------------
 
 Member* Reconciler::edit(const InstanceId& id, Draft& draft) {
@@ -91,9 +136,25 @@ Member* Reconciler::edit(const InstanceId& id, Draft& draft) {
   return &draft.members.emplace(id, known->second).first->second;
 }
 
-void Reconciler::fill_hook_tokens(Instance& instance) {
-  for (HookWait& wait : instance.hooks)
-    if (wait.token.empty()) wait.token = Token(new_activity_id(context_->random).str());
+void Reconciler::fill_hook_tokens(Instance& instance, TimePoint now, Draft& draft) {
+  for (HookWait& wait : instance.hooks) {
+    if (!wait.token.empty()) continue;
+    wait.token = Token(new_activity_id(context_->random).str());
+    for (const LifecycleHook& hook : seen_.group.hooks)
+      if (hook.name == wait.hook && !hook.notification_target.empty())
+        escala::put(draft.batch,
+                    hook_notice(name_, instance.id, hook, wait, new_activity_id(context_->random).str(), now));
+  }
+}
+
+// Tells the topics that want to hear of it, with the same batch as what it tells of.
+void Reconciler::announce(const state::Activity& activity, const std::string& event, TimePoint now, Draft& draft) {
+  for (const Notification& notification : seen_.group.notifications) {
+    const auto& types = notification.types;
+    if (std::find(types.begin(), types.end(), event) == types.end()) continue;
+    escala::put(draft.batch,
+                activity_notice(activity, event, notification.topic, new_activity_id(context_->random).str(), now));
+  }
 }
 
 void Reconciler::act(const SetHealthAction& action, TimePoint now, Draft& draft) {
@@ -108,24 +169,63 @@ void Reconciler::act(const TransitionAction& action, TimePoint now, Draft& draft
   Member* member = edit(action.instance, draft);
   if (member == nullptr) return;
   const LifecycleState from = member->instance.state;
+  note_pool(action, now, draft);
   enter(member->instance, action, now);
-  fill_hook_tokens(member->instance);
+  fill_hook_tokens(member->instance, now, draft);
   draft.urgent = draft.urgent || !member->instance.hooks.empty();  // somebody will be told these tokens
   log_info("control", "group {}: instance {} {} -> {}", name_, action.instance, escala::name(from),
            escala::name(action.to));
+  if (action.to == LifecycleState::Detached) release(*member, now, draft);
+}
+
+// What goes into the warm pool or comes out of it is an activity like any other: people count by them.
+void Reconciler::note_pool(const TransitionAction& action, TimePoint now, Draft& draft) {
+  if (action.why.code == ReasonCode::WarmPoolReturned) {
+    const auto open = open_activities_.find(action.instance);
+    if (open != open_activities_.end())
+      end_activity(open->second, state::Activity::SUCCESSFUL, "The instance went back to the warm pool", now, draft);
+    return;
+  }
+  if (action.why.code != ReasonCode::WarmPoolDrawn) return;
+  state::Activity activity =
+      start_activity(new_activity_id(context_->random), name_,
+                     fmt::format("Launching a new EC2 instance from warm pool: {}", action.instance),
+                     join(desired_cause_, launch_cause(capacity_, capacity_ + 1, now)), now);
+  ++capacity_;
+  activity.set_instance(action.instance.str());
+  finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
+  draft.batch.put(activity_key(activity), activity.SerializeAsString());
+  draft.urgent = true;
+}
+
+// It goes on running and is nobody's to terminate; the record of it says so (invariant I-05).
+void Reconciler::release(const Member& member, TimePoint now, Draft& draft) {
+  const InstanceId id = member.instance.id;
+  state::DetachedInstance record;
+  *record.mutable_instance() = encode(member.instance);
+  record.mutable_instance()->set_agent_address(member.agent_address);
+  record.set_group(name_.str());
+  record.set_at(to_us(now));
+  draft.batch.put(keys::detached(id), record.SerializeAsString());
+  draft.members.erase(id);
+  draft.gone.push_back(id);
+  draft.urgent = true;
+  if (const auto open = open_activities_.find(id); open != open_activities_.end())
+    end_activity(open->second, state::Activity::SUCCESSFUL, "", now, draft);
 }
 
 void Reconciler::act(const BeginTerminateAction& action, TimePoint now, Draft& draft) {
   Member* member = edit(action.instance, draft);
   if (member == nullptr) return;
   Instance& instance = member->instance;
+  const bool capacity = !is_warmed(instance.state) && instance.state != LifecycleState::Standby;
   begin_terminate(instance, seen_.group, action.cause, action.keeps_desired, now);
-  fill_hook_tokens(instance);
+  fill_hook_tokens(instance, now, draft);
   draft.urgent = true;
   const std::string cause = action.cause == TerminateCause::ScaleIn
                                 ? join(desired_cause_, shrink_cause(instance.id, capacity_, capacity_ - 1, now))
                                 : out_of_service_cause(sentence(action.why), now);
-  --capacity_;
+  if (capacity) --capacity_;
   begin_activity(instance.id, terminate_description(instance.id), cause, !instance.hooks.empty(), now, draft);
   log_info("control", "group {}: terminating {} ({}): {}", name_, instance.id, escala::name(action.cause),
            sentence(action.why));
@@ -163,7 +263,7 @@ void Reconciler::act(const ForgetAction& action, TimePoint now, Draft& draft) {
   const Instance& instance = known->second.instance;
   const auto open = open_activities_.find(instance.id);
   if (open != open_activities_.end()) {
-    end_activity(open->second, state::Activity::SUCCESSFUL, "", now, draft);
+    end_activity(open->second, state::Activity::SUCCESSFUL, "", now, draft, kTerminateNotice);
   } else if (!is_going(instance.state)) {
     // Nobody here asked for it: it died. People look for it among the activities all the same.
     state::Activity activity =
@@ -172,6 +272,7 @@ void Reconciler::act(const ForgetAction& action, TimePoint now, Draft& draft) {
     activity.set_instance(instance.id.str());
     finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
     draft.batch.put(activity_key(activity), activity.SerializeAsString());
+    announce(activity, kTerminateNotice, now, draft);
   }
   if (const auto* intent = context_->operations.terminating(name_, instance.id))
     close(Token(intent->intent.token()), draft);
@@ -185,10 +286,11 @@ void Reconciler::act(const LaunchAction& action, TimePoint now, Draft& draft) {
     const int count = std::min(left, kMaxLaunchCount);
     left -= count;
     const Token token = context_->tokens.next(name_);
-    const std::string cause = action.replaces ? fmt::format("At {} an instance was launched in response to {}.",
-                                                            iso8601(now), sentence(action.why))
-                                              : join(desired_cause_, launch_cause(capacity_, capacity_ + count, now));
-    capacity_ += count;
+    const bool called_for = action.replaces || action.warm;
+    const std::string cause = called_for ? fmt::format("At {} an instance was launched in response to {}.",
+                                                       iso8601(now), sentence(action.why))
+                                         : join(desired_cause_, launch_cause(capacity_, capacity_ + count, now));
+    if (!action.warm) capacity_ += count;
     state::Activity activity =
         start_activity(new_activity_id(context_->random), name_, launch_description(InstanceId{}), cause, now);
     activity.set_token(token.str());
@@ -203,6 +305,7 @@ void Reconciler::act(const LaunchAction& action, TimePoint now, Draft& draft) {
     *intent.mutable_spec() = encode(seen_.group.spec);
     intent.set_count(count);
     if (action.replaces) intent.set_replaces(action.replaces->str());
+    intent.set_warm(action.warm);
     intent.set_epoch(context_->tokens.epoch());
     intent.set_created_at(to_us(now));
     intent.set_activity(activity_key(activity));
@@ -233,13 +336,14 @@ std::string Reconciler::begin_activity(const InstanceId& instance, std::string d
 }
 
 void Reconciler::end_activity(const std::string& key, state::Activity::Status status, std::string_view message,
-                              TimePoint now, Draft& draft) {
+                              TimePoint now, Draft& draft, const std::string& event) {
   const auto record = context_->store.get(key);
   if (!record.ok() || !*record) return;  // swept away meanwhile
   state::Activity activity;
   if (!activity.ParseFromString((*record)->value) || finished(activity)) return;
   finish_activity(activity, status, message, now);
   draft.batch.put(key, activity.SerializeAsString());
+  if (!event.empty()) announce(activity, event, now, draft);
 }
 
 void Reconciler::close(const Token& token, Draft& draft) {

@@ -189,7 +189,11 @@ void Controller::apply(const Store::Change& change, TimePoint now) {
   const size_t slash = change.key.find('/');
   if (slash == std::string::npos) return;
   const std::string kind = change.key.substr(0, slash);
-  if (kind != "group" && kind != "instance" && kind != "activity" && kind != "memory") return;
+  if (kind == "operation") {
+    take_operation(change, now);
+    return;
+  }
+  if (kind != "group" && kind != "instance" && kind != "activity" && kind != "memory" && kind != "traffic") return;
   if (kind == "group" && change.value) {
     state::Group group;
     if (group.ParseFromString(*change.value)) reconciler(GroupName(group.name()));
@@ -202,6 +206,17 @@ void Controller::apply(const Store::Change& change, TimePoint now) {
   if (found == groups_.end() && escaped.find('%') != std::string_view::npos)
     found = std::find_if(groups_.begin(), groups_.end(), [&](const auto& entry) { return matches(entry.first); });
   if (found != groups_.end() && found->second->apply(change)) agenda_.bring_forward(found->first, now);
+}
+
+// An intent that the API wrote (LaunchInstances); ours are known.
+void Controller::take_operation(const Store::Change& change, TimePoint now) {
+  if (!change.value) return;
+  auto intent = parse<state::Operation>(change.key, *change.value);
+  if (!intent.ok() || operations_.find(Token(intent->token())) != nullptr) return;
+  const GroupName name(intent->group());
+  operations_.put(std::move(intent).value(), change.version);
+  operations_due_ = now;
+  agenda_.bring_forward(name, now);
 }
 
 void Controller::take_answers(TimePoint now) {

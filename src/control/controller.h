@@ -27,6 +27,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "control/agenda.h"
@@ -102,10 +103,12 @@ class Controller {
   Reconciler& reconciler(const GroupName& name);
   void read_feed(TimePoint now);
   void apply(const Store::Change& change, TimePoint now);
+  void take_operation(const Store::Change& change, TimePoint now);
   void read_fleet();
   void take_answers(TimePoint now);
   void settle(TimePoint now);
   void take_inventory(const Completion& answer, TimePoint now);
+  void forget_detached(const std::vector<ProviderInstance>& listed);
   void handle_strays(const std::vector<ProviderInstance>& strays, TimePoint now);
   bool explained(const ProviderInstance& stray, const std::vector<ProviderInstance>& strays);
   void look(TimePoint now);
@@ -150,6 +153,7 @@ class Controller {
   std::vector<Completion> unsettled_;
   TimePoint settle_again_at_{};
   std::map<InstanceId, Stray> strays_;
+  std::set<std::string> detached_missing_;  // keys of released instances that the last list did not have
   Revision seen_revision_ = 0;
   bool store_down_ = false;
   std::optional<Unknown> was_blind_;

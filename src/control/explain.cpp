@@ -104,39 +104,42 @@ uint64_t answer_of(const Decision& decision) {
   return hash.value();
 }
 
-// --- the reconciler's decision records
-// --------------------------------------------------------------------------------
-
-std::shared_ptr<state::Decision> Reconciler::describe(const Decision& decision, TimePoint now) const {
-  auto record = std::make_shared<state::Decision>();
-  record->set_group(name_.str());
-  record->set_at(to_us(now));
-  record->set_last_at(to_us(now));
-  record->set_desired_before(seen_.group.desired_capacity);
-  record->set_desired(decision.desired);
-  record->set_min_size(decision.min_size);
-  record->set_max_size(decision.max_size);
-  uint32_t pending = 0;
-  for (const Instance& instance : seen_.instances) pending += is_coming(instance.state) ? 1U : 0U;
-  for (const PendingLaunch& launch : seen_.launches) pending += static_cast<uint32_t>(launch.count);
-  record->set_in_service(static_cast<uint32_t>(in_service()));
-  record->set_pending(pending);
-  const Duration warmup = instance_warmup(seen_.group);
-  for (const MetricSpec& metric : metrics_of(seen_.group))
-    describe_input(metric, aggregate(seen_, metric, warmup, now), *record->add_inputs());
-  for (const Proposal& proposal : decision.proposals) *record->add_proposals() = encode(proposal);
-  for (const Reason& reason : decision.reasons) *record->add_reasons() = encode(reason);
-  for (const Action& action : decision.actions) record->add_actions(to_text(action));
-  record->set_look_again_at(decision.look_again_at == kNever ? 0 : to_us(decision.look_again_at));
+state::Decision describe(const Snapshot& seen, const Decision& decision, TimePoint now) {
+  state::Decision record;
+  record.set_group(seen.group.name.str());
+  record.set_at(to_us(now));
+  record.set_last_at(to_us(now));
+  record.set_desired_before(seen.group.desired_capacity);
+  record.set_desired(decision.desired);
+  record.set_min_size(decision.min_size);
+  record.set_max_size(decision.max_size);
+  uint32_t pending = 0, serving = 0;
+  for (const Instance& instance : seen.instances) {
+    pending += is_coming(instance.state) ? 1U : 0U;
+    serving += is_serving(instance.state) ? 1U : 0U;
+  }
+  for (const PendingLaunch& launch : seen.launches) pending += launch.warm ? 0U : static_cast<uint32_t>(launch.count);
+  record.set_in_service(serving);
+  record.set_pending(pending);
+  const Duration warmup = instance_warmup(seen.group);
+  for (const MetricSpec& metric : metrics_of(seen.group))
+    describe_input(metric, aggregate(seen, metric, warmup, now), *record.add_inputs());
+  for (const Proposal& proposal : decision.proposals) *record.add_proposals() = encode(proposal);
+  for (const Reason& reason : decision.reasons) *record.add_reasons() = encode(reason);
+  for (const Action& action : decision.actions) record.add_actions(to_text(action));
+  record.set_look_again_at(decision.look_again_at == kNever ? 0 : to_us(decision.look_again_at));
   return record;
 }
+
+// --- the reconciler's decision records
+// --------------------------------------------------------------------------------
 
 void Reconciler::explain(const Decision& decision, TimePoint now, Draft& draft) {
   const uint64_t answer = answer_of(decision);
   if (answer == answer_) {
     ++repeats_;
     if (now - told_at_ < context_->live_gap) return;
-    auto record = describe(decision, now);
+    auto record = std::make_shared<state::Decision>(describe(seen_, decision, now));
     if (told_) {
       record->set_sequence(told_->sequence());
       record->set_at(told_->at());
@@ -149,7 +152,7 @@ void Reconciler::explain(const Decision& decision, TimePoint now, Draft& draft) 
     return;
   }
   answer_ = answer;
-  auto record = describe(decision, now);
+  auto record = std::make_shared<state::Decision>(describe(seen_, decision, now));
   const uint64_t sequence = sequence_ + 1;
   record->set_sequence(sequence);
   std::string snapshot = encode(seen_, now).SerializeAsString();

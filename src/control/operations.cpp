@@ -89,6 +89,7 @@ std::vector<PendingLaunch> Operations::launches(const GroupName& group) const {
     launch.count = intent.count();
     launch.created_at = from_us(intent.created_at());
     if (intent.has_replaces()) launch.replaces = InstanceId(intent.replaces());
+    launch.warm = intent.warm();
     out.push_back(std::move(launch));
   }
   return out;

@@ -68,6 +68,8 @@ Status Reconciler::load() {
     memory_version_ = 0;
   }
   if (const Status members = load_members(); !members.ok()) return fail(members.error());
+  if (const auto traffic = context_->store.get(keys::traffic(name_)); traffic.ok())
+    take_traffic(*traffic ? std::optional((*traffic)->value) : std::nullopt);
   if (const Status decisions = load_decisions(); !decisions.ok()) return fail(decisions.error());
   if (const Status activities = load_open_activities(); !activities.ok()) return fail(activities.error());
   return {};
@@ -91,6 +93,21 @@ Status Reconciler::load_members() {
     put_member({std::move(instance).value(), message.agent_address(), record.version, false});
   }
   return {};
+}
+
+// The word of the traffic sources. What cannot be read says nothing: nobody is unwell for it.
+bool Reconciler::take_traffic(const std::optional<std::string>& record) {
+  std::vector<TrafficWord> words;
+  state::TrafficState message;
+  if (record && message.ParseFromString(*record))
+    for (const auto& word : message.words())
+      if (word.health() <= static_cast<uint32_t>(TrafficHealth::Draining))
+        words.push_back({InstanceId(word.instance()), static_cast<TrafficHealth>(word.health())});
+  std::sort(words.begin(), words.end(),
+            [](const TrafficWord& a, const TrafficWord& b) { return a.instance < b.instance; });
+  if (words == seen_.traffic) return false;
+  seen_.traffic = std::move(words);
+  return true;
 }
 
 Status Reconciler::load_decisions() {
@@ -138,6 +155,7 @@ bool Reconciler::apply(const Store::Change& change) {
       open_activities_[InstanceId(activity.instance())] = change.key;
     return false;
   }
+  if (change.key == keys::traffic(name_)) return take_traffic(change.value);
   if (change.key == keys::memory(name_) && change.version != memory_version_) return reload();
   return false;
 }
@@ -280,6 +298,9 @@ Draft Reconciler::bury() {
   for (const auto& [id, member] : members_) draft.batch.erase(keys::instance(name_, id));
   if (const auto records = context_->store.scan(keys::decisions(name_)); records.ok())
     for (const Record& record : *records) draft.batch.erase(record.key);
+  for (const std::string& prefix : {keys::refreshes(name_), keys::client_tokens(name_)})
+    if (const auto records = context_->store.scan(prefix); records.ok())
+      for (const Record& record : *records) draft.batch.erase(record.key);
   draft.batch.durability = Durability::Durable;
   return draft;
 }

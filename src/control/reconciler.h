@@ -96,6 +96,7 @@ class Reconciler {
  private:
   bool reload();  // true
   Status load_members();
+  bool take_traffic(const std::optional<std::string>& record);
   Status load_decisions();
   Status load_open_activities();
   void take_group(const Group& group, Revision version);
@@ -106,7 +107,11 @@ class Reconciler {
 
   // carry_out.cpp
   void carry_out(const Decision& decision, TimePoint now, Draft& draft);
-  void change_sizes(const Decision& decision, TimePoint now, Draft& draft);
+  void change_group(const Decision& decision, TimePoint now, Draft& draft);
+  bool drop_warm_pool(Group& group) const;
+  void record_refresh(const Decision& decision, Draft& draft);
+  void note_pool(const TransitionAction& action, TimePoint now, Draft& draft);
+  void release(const Member& member, TimePoint now, Draft& draft);
   void act(const SetHealthAction& action, TimePoint now, Draft& draft);
   void act(const TransitionAction& action, TimePoint now, Draft& draft);
   void act(const BeginTerminateAction& action, TimePoint now, Draft& draft);
@@ -114,11 +119,12 @@ class Reconciler {
   void act(const ForgetAction& action, TimePoint now, Draft& draft);
   void act(const LaunchAction& action, TimePoint now, Draft& draft);
   Member* edit(const InstanceId& id, Draft& draft);
-  void fill_hook_tokens(Instance& instance);
+  void fill_hook_tokens(Instance& instance, TimePoint now, Draft& draft);
+  void announce(const state::Activity& activity, const std::string& event, TimePoint now, Draft& draft);
   std::string begin_activity(const InstanceId& instance, std::string description, std::string cause, bool waits,
                              TimePoint now, Draft& draft);
   void end_activity(const std::string& key, state::Activity::Status status, std::string_view message, TimePoint now,
-                    Draft& draft);
+                    Draft& draft, const std::string& event = {});
   void close(const Token& token, Draft& draft);
   void seal(Draft& draft) const;  // members, intents and memory into the batch, with their conditions
 
@@ -130,7 +136,6 @@ class Reconciler {
 
   // explain.cpp
   void explain(const Decision& decision, TimePoint now, Draft& draft);
-  std::shared_ptr<state::Decision> describe(const Decision& decision, TimePoint now) const;
 
   GroupName name_;
   GroupContext* context_;

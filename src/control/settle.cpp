@@ -7,6 +7,7 @@
 #include "engine/lifecycle.h"
 #include "engine/offering.h"
 #include "store/activity.h"
+#include "store/notice.h"
 #include "store/records.h"
 
 namespace escala {
@@ -24,7 +25,7 @@ Instance new_instance(const state::Operation& intent, const ProviderInstance& ma
   instance.instance_type = made.instance_type;
   instance.spec = decode(intent.spec());
   instance.address = made.address;
-  instance.state = LifecycleState::Pending;
+  instance.state = intent.warm() ? LifecycleState::WarmedPending : LifecycleState::Pending;
   instance.state_since = now;
   // Our clock, not the provider's: waits are measured from it (rule R9).
   instance.launched_at = now;
@@ -88,6 +89,7 @@ void Reconciler::settle_launch(const state::Operation& intent, const Completion&
     activity.set_description(launch_description(made.id));
     finish_activity(activity, state::Activity::SUCCESSFUL, made.detail, now);
     draft.batch.put(activity_key(activity), activity.SerializeAsString());
+    announce(activity, kLaunchNotice, now, draft);
     log_info("control", "group {}: launched {} in {}{}{}", name_, made.id, intent.zone(),
              made.detail.empty() ? "" : ": ", made.detail);
   }
@@ -100,14 +102,15 @@ void Reconciler::settle_launch(const state::Operation& intent, const Completion&
     note_launch_failure(*draft.memory, name_, offering(intent), now,
                         fmt::format("{} of {} instances were launched", made, intent.count()));
   if (made == 0 && have_activity)
-    end_activity(intent.activity(), state::Activity::FAILED, "No instance was launched", now, draft);
+    end_activity(intent.activity(), state::Activity::FAILED, "No instance was launched", now, draft,
+                 kLaunchErrorNotice);
 }
 
 void Reconciler::settle_refused(const state::Operation& intent, const Error& error, TimePoint now, Draft& draft) {
   close(Token(intent.token()), draft);
   const std::string why = error.message.substr(0, kMaxErrorText);
   log_warning("control", "group {}: launch in {} failed: {}", name_, intent.zone(), why);
-  end_activity(intent.activity(), state::Activity::FAILED, why, now, draft);
+  end_activity(intent.activity(), state::Activity::FAILED, why, now, draft, kLaunchErrorNotice);
   if (!exists()) return;
   if (!draft.memory) draft.memory = seen_.memory;
   note_launch_failure(*draft.memory, name_, offering(intent), now, why);
@@ -116,7 +119,7 @@ void Reconciler::settle_refused(const state::Operation& intent, const Error& err
 void Reconciler::settle_terminate(const state::Operation& intent, const Completion& answer, TimePoint now,
                                   Draft& draft) {
   close(Token(intent.token()), draft);
-  end_activity(intent.activity(), state::Activity::SUCCESSFUL, "", now, draft);
+  end_activity(intent.activity(), state::Activity::SUCCESSFUL, "", now, draft, kTerminateNotice);
   context_->inventory.hurry(now);  // the sooner it is seen gone, the sooner its place is free
   Member* member = edit(InstanceId(intent.instance()), draft);
   if (member == nullptr) return;

@@ -46,6 +46,28 @@ void Controller::take_inventory(const Completion& answer, TimePoint now) {
       agenda_.bring_forward(name, now);
   }
   handle_strays(findings.strays, now);
+  if (findings.complete && !findings.suspect) forget_detached(answer.instances);
+}
+
+// An instance that was released from its group is remembered as long as it exists: until two lists do not have it.
+void Controller::forget_detached(const std::vector<ProviderInstance>& listed) {
+  const auto records = deps_.store.scan(keys::kDetached);
+  if (!records.ok() || records->empty()) return;
+  std::set<std::string> alive;
+  for (const ProviderInstance& instance : listed)
+    if (instance.state != ProviderState::Gone) alive.insert(keys::detached(instance.id));
+  std::set<std::string> missing;
+  Batch batch;
+  batch.durability = Durability::Lazy;
+  for (const Record& record : *records) {
+    if (alive.contains(record.key)) continue;
+    missing.insert(record.key);
+    if (detached_missing_.contains(record.key)) batch.expect(record.key, record.version).erase(record.key);
+  }
+  detached_missing_ = std::move(missing);
+  if (batch.writes.empty()) return;
+  if (const auto done = deps_.store.commit(batch); !done.ok())
+    log_warning("control", "forgetting detached instances: {}", done.error().message);
 }
 
 bool Controller::explained(const ProviderInstance& stray, const std::vector<ProviderInstance>& strays) {
@@ -54,6 +76,9 @@ bool Controller::explained(const ProviderInstance& stray, const std::vector<Prov
   if (!record.ok() || *record) return true;
   const auto group = groups_.find(stray.owner.group);
   if (group != groups_.end() && group->second->broken()) return true;
+  // A user detached it: it is nobody's to terminate.
+  const auto detached = deps_.store.get(keys::detached(stray.id));
+  if (!detached.ok() || *detached) return true;
   const Operations::Entry* entry = operations_.find(stray.owner.token);
   if (entry == nullptr || entry->intent.kind() != state::Operation::LAUNCH) return false;
   // The launch whose answer has not come, or was lost. If all that it wanted is here, the list is the answer; if only

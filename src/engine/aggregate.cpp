@@ -31,7 +31,7 @@ Fleet fleet_of(const Snapshot& seen, Duration warmup, TimePoint now) {
   Fleet fleet;
   for (const Instance& instance : seen.instances) {
     if (is_coming(instance.state)) ++fleet.coming;
-    if (is_going(instance.state)) ++fleet.terminating;
+    if (is_going(instance.state) && !is_warmed(instance.state)) ++fleet.terminating;
     if (!is_serving(instance.state)) continue;
     const TimePoint warm = warm_at(instance, warmup);
     if (warm > now) {
@@ -41,7 +41,7 @@ Fleet fleet_of(const Snapshot& seen, Duration warmup, TimePoint now) {
       ++fleet.warmed;
     }
   }
-  for (const PendingLaunch& launch : seen.launches) fleet.coming += launch.count;
+  for (const PendingLaunch& launch : seen.launches) fleet.coming += launch.warm ? 0 : launch.count;
   return fleet;
 }
 

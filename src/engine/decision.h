@@ -88,6 +88,19 @@ enum class ReasonCode : uint16_t {
   MinHolds,
   TransitionCompleted,
   DatapointsNeeded,
+  // replacing what is well, warm pools, traffic sources
+  InstanceRefreshed,
+  RefreshHeld,
+  RefreshEnded,
+  LifetimeReached,
+  WarmPoolShort,
+  WarmPoolSurplus,
+  WarmPoolDrawn,
+  WarmPoolReturned,
+  TrafficAwaited,
+  TrafficDraining,
+  LaunchOrdered,
+  // forecasts
   ForecastAsks,
   ForecastOnly,
 };
@@ -120,6 +133,7 @@ struct LaunchAction {
   int count = 1;
   std::optional<InstanceId> replaces;
   Reason why;
+  bool warm = false;  // for the warm pool
   friend bool operator==(const LaunchAction&, const LaunchAction&) = default;
 };
 
@@ -132,7 +146,10 @@ enum class TerminateCause : uint8_t {
   Interrupted,
   User,
   GroupDeleted,
-  LaunchAbandoned
+  LaunchAbandoned,
+  Refresh,
+  Lifetime,
+  WarmPool
 };
 std::string_view name(TerminateCause);
 
@@ -159,6 +176,7 @@ struct TransitionAction {
   LifecycleState to = LifecycleState::Pending;
   std::vector<HookWait> hooks;
   Reason why;
+  std::optional<InstanceId> replaces;  // leaving the warm pool to take that instance's place
   friend bool operator==(const TransitionAction&, const TransitionAction&) = default;
 };
 

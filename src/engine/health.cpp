@@ -87,6 +87,15 @@ bool HealthRound::is_silent(size_t index, Diagnosis& diagnosis) const {
   return false;
 }
 
+// Only where the group's health is the traffic source's affair (HealthCheckType ELB).
+std::optional<TrafficHealth> HealthRound::traffic_of(const Instance& instance) const {
+  if (!seen_.group.health_checks.traffic_source || seen_.group.traffic_sources.empty()) return std::nullopt;
+  const auto found = std::lower_bound(seen_.traffic.begin(), seen_.traffic.end(), instance.id,
+                                      [](const TrafficWord& word, const InstanceId& id) { return word.instance < id; });
+  if (found == seen_.traffic.end() || found->instance != instance.id) return std::nullopt;
+  return found->health;
+}
+
 Diagnosis HealthRound::diagnose_in_service(size_t index) const {
   const Instance& instance = seen_.instances[index];
   const bool checks = !has(seen_.group.suspended, Process::HealthCheck);
@@ -98,8 +107,19 @@ Diagnosis HealthRound::diagnose_in_service(size_t index) const {
 
   const bool marked = instance.health == HealthStatus::Unhealthy;
   const ReasonCode mark = marked ? origin(instance) : ReasonCode::UnhealthyUser;
-  if (marked && (mark == ReasonCode::UnhealthyUser || mark == ReasonCode::UnhealthyTrafficSource))
+  if (marked && mark == ReasonCode::UnhealthyUser)
     return unwell(instance, Condition::Unwell, mark, {fact("said", instance.health_reason)});
+  const std::optional<TrafficHealth> traffic = traffic_of(instance);
+  if (checks && traffic == TrafficHealth::Unhealthy) {
+    const TimePoint graced = instance.in_service_at.value_or(instance.state_since) + seen_.group.health_check_grace;
+    if (now_ >= graced) return unwell(instance, Condition::Unwell, ReasonCode::UnhealthyTrafficSource);
+    Diagnosis graceful;
+    graceful.look_again_at = graced;
+    return graceful;
+  }
+  // Its mark stands until the traffic source says otherwise: silence of the source is no recovery.
+  if (checks && marked && mark == ReasonCode::UnhealthyTrafficSource && !traffic)
+    return unwell(instance, Condition::Unwell, mark);
 
   Diagnosis diagnosis;
   const bool agent_checked = checks && seen_.group.health_checks.agent && seen_.group.agent_expected;
@@ -110,15 +130,16 @@ Diagnosis HealthRound::diagnose_in_service(size_t index) const {
     return unwell(instance, Condition::Unwell, ReasonCode::UnhealthyAgent, std::move(facts));
   }
   const bool heard = !seen_.board_unknown && reading && now_ - reading->received_at <= seen_.silent_after;
-  if (heard && reading->interrupted) {
+  if (heard && reading->interrupted && seen_.group.capacity_rebalance) {
     Diagnosis interrupted = unwell(instance, Condition::Interrupted, ReasonCode::InterruptionNotice);
     interrupted.look_again_at = diagnosis.look_again_at;
     return interrupted;
   }
   // A mark of ours ends when the opposite is seen, not merely when the evidence is missing.
-  const bool recovered =
-      (mark == ReasonCode::UnhealthyAgent && heard) || (mark == ReasonCode::UnhealthyProvider && inventory_trusted_ &&
-                                                        instance.provider_state == ProviderState::Running);
+  const bool recovered = (mark == ReasonCode::UnhealthyAgent && heard) ||
+                         (mark == ReasonCode::UnhealthyTrafficSource && traffic == TrafficHealth::Healthy) ||
+                         (mark == ReasonCode::UnhealthyProvider && inventory_trusted_ &&
+                          instance.provider_state == ProviderState::Running);
   if (marked && recovered) {
     diagnosis.set_health = HealthStatus::Healthy;
     diagnosis.why = Reason{ReasonCode::AgentRecovered, instance.id.str(), {}};
@@ -136,7 +157,8 @@ Diagnosis HealthRound::diagnose(size_t index) const {
   if (is_serving(instance.state)) return diagnose_in_service(index);
   const bool stopped =
       instance.provider_state == ProviderState::Stopped || instance.provider_state == ProviderState::ShuttingDown;
-  if (is_coming(instance.state) && stopped && inventory_trusted_) {
+  const bool kept = is_coming(instance.state) || (is_warmed(instance.state) && !is_going(instance.state));
+  if (kept && stopped && inventory_trusted_) {
     Diagnosis dead = unwell(instance, Condition::Dead, ReasonCode::LaunchDied,
                             {fact("state", std::string(name(instance.provider_state)))});
     dead.set_health.reset();

@@ -47,6 +47,7 @@ class HealthRound {
 
  private:
   Diagnosis diagnose_in_service(size_t index) const;
+  std::optional<TrafficHealth> traffic_of(const Instance& instance) const;
   bool is_silent(size_t index, Diagnosis& diagnosis) const;
 
   const Snapshot& seen_;

@@ -10,7 +10,7 @@ namespace {
 
 using enum LifecycleState;
 
-constexpr size_t kMaxNext = 6;
+constexpr size_t kMaxNext = 7;
 struct Row {
   LifecycleState from;
   size_t count;
@@ -18,23 +18,25 @@ struct Row {
 };
 
 // In the order of the enum. Terminated is reachable from every state that stands for an existing instance: the provider
-// may take it at any moment. Standby goes back to Pending without hooks: they hold an instance's first launch only.
+// may take it at any moment. A scale-in may end in the warm pool instead (ReuseOnScaleIn). Standby goes back to Pending
+// without hooks: they hold an instance's first launch only.
 constexpr std::array<Row, kLifecycleStates> kTable{{
     {Pending, 5, {PendingWait, InService, Terminating, TerminatingWait, Terminated}},
     {PendingWait, 4, {PendingProceed, Terminating, TerminatingWait, Terminated}},
     {PendingProceed, 4, {InService, Terminating, TerminatingWait, Terminated}},
     {InService, 5, {Terminating, TerminatingWait, EnteringStandby, Detaching, Terminated}},
-    {Terminating, 1, {Terminated}},
+    {Terminating, 2, {WarmedPending, Terminated}},
     {TerminatingWait, 2, {TerminatingProceed, Terminated}},
-    {TerminatingProceed, 1, {Terminated}},
+    {TerminatingProceed, 2, {WarmedPending, Terminated}},
     {Terminated, 0, {}},
     {EnteringStandby, 4, {Standby, Terminating, TerminatingWait, Terminated}},
     {Standby, 5, {Pending, Terminating, TerminatingWait, Detaching, Terminated}},
     {Detaching, 2, {Detached, Terminated}},
     {Detached, 0, {}},
     {WarmedPending,
-     6,
-     {WarmedPendingWait, WarmedRunning, WarmedStopped, WarmedHibernated, WarmedTerminating, WarmedTerminated}},
+     7,
+     {WarmedPendingWait, WarmedRunning, WarmedStopped, WarmedHibernated, WarmedTerminating, WarmedTerminatingWait,
+      WarmedTerminated}},
     {WarmedPendingWait, 4, {WarmedPendingProceed, WarmedTerminating, WarmedTerminatingWait, WarmedTerminated}},
     {WarmedPendingProceed,
      6,
@@ -82,7 +84,38 @@ bool is_serving(LifecycleState state) {
 }
 
 bool is_going(LifecycleState state) {
-  return state == Terminating || state == TerminatingWait || state == TerminatingProceed;
+  return state == Terminating || state == TerminatingWait || state == TerminatingProceed ||
+         state == WarmedTerminating || state == WarmedTerminatingWait || state == WarmedTerminatingProceed;
+}
+
+bool is_warmed(LifecycleState state) {
+  return state >= WarmedPending && state <= WarmedHibernated;
+}
+
+bool is_warming(LifecycleState state) {
+  return state == WarmedPending || state == WarmedPendingWait || state == WarmedPendingProceed;
+}
+
+bool is_warm(LifecycleState state) {
+  return state == WarmedRunning || state == WarmedStopped || state == WarmedHibernated;
+}
+
+bool waits_for_hooks(LifecycleState state) {
+  return state == PendingWait || state == TerminatingWait || state == WarmedPendingWait ||
+         state == WarmedTerminatingWait;
+}
+
+bool can_be_terminated(LifecycleState state) {
+  return is_legal(state, is_warmed(state) ? WarmedTerminating : Terminating);
+}
+
+bool wants_traffic(const Group& group, const Instance& instance) {
+  if (is_serving(instance.state) || instance.state == PendingProceed) return true;
+  if (instance.state != Pending || instance.provider_state != ProviderState::Running) return false;
+  const bool hooked = !instance.in_service_at && std::any_of(group.hooks.begin(), group.hooks.end(), [](const auto& h) {
+    return h.transition == LifecycleTransition::Launching;
+  });
+  return !hooked;
 }
 
 std::vector<HookWait> hooks_for(const Group& group, LifecycleTransition transition, TimePoint now) {
@@ -129,8 +162,14 @@ HookOutcome hook_outcome(std::span<const HookWait> hooks, TimePoint now) {
 void begin_terminate(Instance& instance, const Group& group, TerminateCause cause, bool keeps_desired, TimePoint now) {
   instance.hooks.clear();
   if (cause != TerminateCause::GroupDeleted) instance.hooks = hooks_for(group, LifecycleTransition::Terminating, now);
-  instance.state = instance.hooks.empty() ? Terminating : TerminatingWait;
+  const bool warmed = is_warmed(instance.state);
+  if (instance.hooks.empty())
+    instance.state = warmed ? WarmedTerminating : Terminating;
+  else
+    instance.state = warmed ? WarmedTerminatingWait : TerminatingWait;
   instance.state_since = now;
+  instance.returns_to_pool = !warmed && cause == TerminateCause::ScaleIn && group.warm_pool &&
+                             group.warm_pool->reuse_on_scale_in && !group.warm_pool->deleting;
   instance.terminate_for_replacement = keeps_desired;
 }
 
@@ -139,6 +178,14 @@ void enter(Instance& instance, const TransitionAction& action, TimePoint now) {
   instance.state_since = now;
   instance.hooks = action.hooks;
   if (action.to == InService && !instance.in_service_at) instance.in_service_at = now;
+  if (action.replaces) instance.replaces = action.replaces;
+  if (action.to == WarmedPending) {
+    // Prepared anew: its launch hooks hold it again, there and when it is drawn.
+    instance.in_service_at.reset();
+    instance.returns_to_pool = false;
+    instance.terminate_for_replacement = false;
+    instance.replaces.reset();
+  }
 }
 
 void set_health(Instance& instance, const SetHealthAction& action, TimePoint now) {

@@ -23,8 +23,20 @@ bool is_legal(LifecycleState from, LifecycleState to);
 bool is_coming(LifecycleState state);
 // InService.
 bool is_serving(LifecycleState state);
-// Terminating, Terminating:Wait, Terminating:Proceed. No capacity any more (pain 34).
+// Terminating, Terminating:Wait, Terminating:Proceed, of the group or of its warm pool. No capacity any more (pain 34).
 bool is_going(LifecycleState state);
+// Warmed:*: in the warm pool, or on its way in or out of existence there.
+bool is_warmed(LifecycleState state);
+// Warmed:Pending, Warmed:Pending:Wait, Warmed:Pending:Proceed.
+bool is_warming(LifecycleState state);
+// Prepared and waiting to be needed: Warmed:Running, Warmed:Stopped, Warmed:Hibernated.
+bool is_warm(LifecycleState state);
+// Pending:Wait, Terminating:Wait and their Warmed:* likes.
+bool waits_for_hooks(LifecycleState state);
+// A termination may begin: see begin_terminate().
+bool can_be_terminated(LifecycleState state);
+// The instance should receive traffic: InService, or past its launch hooks on the way there.
+bool wants_traffic(const Group& group, const Instance& instance);
 
 // The hooks that hold a transition beginning now, with empty tokens; empty when none applies. The set is fixed here:
 // hooks added to the group later concern later transitions only (invariant I-18).

@@ -25,6 +25,8 @@ TEST(Lifecycle, EveryStateKnowsItsNext) {
     }
     EXPECT_FALSE(is_legal(from, from));
     EXPECT_LE(is_coming(from) + is_serving(from) + is_going(from), 1);
+    EXPECT_LE(is_warming(from) + is_warm(from) + is_going(from), 1);
+    EXPECT_LE(is_warming(from) + is_warm(from), is_warmed(from) ? 1 : 0);
   }
 }
 
@@ -36,6 +38,10 @@ TEST(Lifecycle, TheWaysThatMatter) {
   EXPECT_FALSE(is_legal(TerminatingWait, Terminating)) << "hooks run once";
   EXPECT_FALSE(is_legal(Terminating, InService)) << "a termination cannot be taken back";
   EXPECT_FALSE(is_legal(Pending, Standby));
+  EXPECT_TRUE(is_legal(TerminatingProceed, WarmedPending)) << "ReuseOnScaleIn";
+  EXPECT_FALSE(is_legal(TerminatingWait, WarmedPending)) << "its hooks come first";
+  EXPECT_TRUE(is_legal(WarmedRunning, Pending));
+  EXPECT_FALSE(is_legal(WarmedRunning, InService)) << "launch hooks hold it again";
   EXPECT_TRUE(next_states(Terminated).empty());
   EXPECT_TRUE(next_states(Detached).empty());
 }

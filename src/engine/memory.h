@@ -102,6 +102,39 @@ struct ReplacementBudget {
   friend bool operator==(const ReplacementBudget&, const ReplacementBudget&) = default;
 };
 
+enum class RefreshStatus : uint8_t {
+  Pending,
+  InProgress,
+  Successful,
+  Failed,
+  Cancelling,
+  Cancelled,
+  RollbackInProgress,
+  RollbackFailed,
+  RollbackSuccessful,
+  Baking,
+};
+std::string_view name(RefreshStatus);
+bool ended(RefreshStatus);
+
+// How far an instance refresh is (engine/refresh).
+struct RefreshMemory {
+  std::string id;  // of the refresh it is about; empty = there was none yet
+  RefreshStatus status = RefreshStatus::Pending;
+  std::string reason;   // StatusReason, for people
+  int total = -1;       // instances to replace when it began; -1 = not counted yet
+  int left = 0;         // InstancesToUpdate
+  int warm_total = -1;  // likewise of the warm pool
+  int warm_left = 0;
+  int percent = 0;  // PercentageComplete of the group
+  int percent_at_rollback = 0;
+  uint32_t checkpoints = 0;   // passed so far
+  TimePoint resume_at{};      // end of the delay after a checkpoint, or of baking; the epoch = neither
+  TimePoint progressed_at{};  // when something last moved; patience is counted from it
+  TimePoint ended_at{};
+  friend bool operator==(const RefreshMemory&, const RefreshMemory&) = default;
+};
+
 struct GroupMemory {
   std::map<PolicyName, PolicyMemory> policies;
   std::map<AlarmName, AlarmMemory> alarms;
@@ -119,6 +152,7 @@ struct GroupMemory {
   TimePoint breaker_since{};
   TimePoint hearing_since{};  // agents are heard without a break of the whole since then; the epoch = not now
   int desired_seen = 0;       // desired_capacity at the last decision, to notice a user's change
+  RefreshMemory refresh;
   friend bool operator==(const GroupMemory&, const GroupMemory&) = default;
 };
 

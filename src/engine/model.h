@@ -93,6 +93,7 @@ struct Instance {
   bool terminate_for_replacement = false;  // Terminating, and desired was not lowered for it
   std::optional<InstanceId> replaces;      // launched to take that instance's place
   Token terminate_token;                   // the provider was (or is being) asked to terminate; empty before
+  bool returns_to_pool = false;            // Terminating, and the warm pool takes it back when its hooks are done
   friend bool operator==(const Instance&, const Instance&) = default;
 };
 
@@ -267,6 +268,7 @@ struct LifecycleHook {
   Duration heartbeat_timeout{1h};  // 30 s to 2 h
   bool default_continue = false;   // DefaultResult
   std::string notification_metadata;
+  std::string notification_target;  // NotificationTargetARN: where waiting instances are announced; may be empty
   friend bool operator==(const LifecycleHook&, const LifecycleHook&) = default;
 };
 
@@ -274,6 +276,69 @@ struct Tag {
   std::string key, value;
   bool propagate_at_launch = true;
   friend bool operator==(const Tag&, const Tag&) = default;
+};
+
+// InstanceMaintenancePolicy: how many may serve while instances are replaced, in percent of the desired capacity.
+struct MaintenancePolicy {
+  int min_healthy_percent = 100;
+  int max_healthy_percent = 110;
+  friend bool operator==(const MaintenancePolicy&, const MaintenancePolicy&) = default;
+};
+
+// Instances prepared beside the group (PutWarmPool); ours run (PoolState Running).
+struct WarmPool {
+  std::optional<int> max_prepared;  // MaxGroupPreparedCapacity: of group and pool together; absent = MaxSize
+  int min_size = 0;
+  bool reuse_on_scale_in = false;
+  bool deleting = false;  // its instances go, then the pool
+  friend bool operator==(const WarmPool&, const WarmPool&) = default;
+};
+
+// What an instance refresh does with instances that are protected or on standby.
+enum class RefreshHandling : uint8_t { Wait, Ignore, Replace };
+
+struct RefreshPreferences {
+  int min_healthy_percent = 100;
+  int max_healthy_percent = 110;
+  std::optional<Duration> warmup;  // InstanceWarmup; else the group's, else its health check grace period
+  std::vector<int> checkpoints;    // CheckpointPercentages, ascending; empty = 100 alone
+  Duration checkpoint_delay{1h};
+  bool skip_matching = false;
+  bool auto_rollback = false;
+  RefreshHandling protected_instances = RefreshHandling::Wait;
+  RefreshHandling standby_instances = RefreshHandling::Wait;
+  Duration bake_time{0};
+  std::vector<AlarmName> alarms;  // one of them in ALARM fails the refresh
+  friend bool operator==(const RefreshPreferences&, const RefreshPreferences&) = default;
+};
+
+// The instance refresh under way, as asked for. What has become of it so far is in GroupMemory.
+struct InstanceRefresh {
+  std::string id;
+  TimePoint started_at{};
+  RefreshPreferences preferences;
+  // With a DesiredConfiguration: what the group launched before, and launches again unless the refresh succeeds. While
+  // the refresh runs, Group::spec is the desired one.
+  std::optional<LaunchSpecRef> previous;
+  bool previous_agent_expected = true;
+  bool cancelled = false;    // CancelInstanceRefresh
+  bool cancel_waits = true;  // for replacements that have begun
+  bool rolled_back = false;  // RollbackInstanceRefresh
+  friend bool operator==(const InstanceRefresh&, const InstanceRefresh&) = default;
+};
+
+// A backend of a load balancer that the group's instances are registered with.
+struct TrafficSource {
+  std::string type;        // "elb", "elbv2", "vpc-lattice": the operation that attached it
+  std::string identifier;  // as the user wrote it
+  friend bool operator==(const TrafficSource&, const TrafficSource&) = default;
+};
+
+// PutNotificationConfiguration: one topic and the kinds of event it is told.
+struct Notification {
+  std::string topic;
+  std::vector<std::string> types;  // "autoscaling:EC2_INSTANCE_LAUNCH", ...
+  friend bool operator==(const Notification&, const Notification&) = default;
 };
 
 // How the agents of the group are heard.
@@ -314,6 +379,15 @@ struct Group {
   Duration registration_timeout{5min};  // a launch that has not reported by then has failed
   int max_launches_per_hour = 0;        // 0 = three times max_size, at least 12
   bool rebalance = false;               // AZRebalance also moves healthy instances; else only launches even out zones
+  std::optional<MaintenancePolicy> maintenance;
+  Duration max_instance_lifetime{0};  // MaxInstanceLifetime; 0 = none
+  bool capacity_rebalance = true;     // CapacityRebalance: an instance about to be taken is replaced before it is gone
+  std::optional<WarmPool> warm_pool;
+  std::optional<InstanceRefresh> refresh;
+  std::vector<TrafficSource> traffic_sources;
+  Duration drain_timeout{30s};                 // ours: a draining instance is terminated after so long at the latest
+  std::vector<Notification> notifications;     // sorted by topic
+  std::vector<std::string> collected_metrics;  // EnableMetricsCollection, sorted
   friend bool operator==(const Group&, const Group&) = default;
 };
 

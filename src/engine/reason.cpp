@@ -76,6 +76,17 @@ constexpr std::array kNames = std::to_array<std::string_view>({
     "min_holds",
     "transition_completed",
     "datapoints_needed",
+    "instance_refreshed",
+    "refresh_held",
+    "refresh_ended",
+    "lifetime_reached",
+    "warm_pool_short",
+    "warm_pool_surplus",
+    "warm_pool_drawn",
+    "warm_pool_returned",
+    "traffic_awaited",
+    "traffic_draining",
+    "launch_ordered",
     "forecast_asks",
     "forecast_only",
 });
@@ -118,6 +129,12 @@ std::string_view name(TerminateCause cause) {
       return "group_deleted";
     case TerminateCause::LaunchAbandoned:
       return "launch_abandoned";
+    case TerminateCause::Refresh:
+      return "refresh";
+    case TerminateCause::Lifetime:
+      return "lifetime";
+    case TerminateCause::WarmPool:
+      return "warm_pool";
   }
   return "unknown";
 }

@@ -18,6 +18,14 @@
 //   AtCapacity                  running, max
 //   MinHolds                    in_service, min
 //   TransitionCompleted         subject = instance; state (text)
+//   InstanceRefreshed           subject = instance; refresh (text)
+//   RefreshHeld                 subject = refresh; why (text), until (text)
+//   RefreshEnded                subject = refresh; status (text), why (text)
+//   LifetimeReached             subject = instance; seconds, held (text)
+//   WarmPoolShort               prepared, wanted; of one launch: subject = zone, launching
+//   WarmPoolSurplus, WarmPoolDrawn, WarmPoolReturned  subject = instance
+//   TrafficAwaited, TrafficDraining  subject = instance; until (text)
+//   LaunchOrdered               count
 //   AgentsAllSilent             subject = a new instance that waits to be heard, or empty
 // All of them may carry `more` (so many alike are not listed) and, when an instance is replaced, `replaced_by` (text).
 #include <fmt/format.h>
@@ -196,6 +204,45 @@ const std::map<ReasonCode, Sentence>& sentences() {
                             w.subject().empty() ? "" : fmt::format("instance {} stays: ", w.subject()), w["in_service"],
                             w["min"]);
        }},
+      {InstanceRefreshed,
+       [](const Words& w) {
+         return fmt::format("instance {} is replaced by instance refresh {}", w.subject(), w["refresh"]);
+       }},
+      {RefreshHeld,
+       [](const Words& w) {
+         return fmt::format("instance refresh {} waits: {}{}", w.subject(), w["why"], w.if_known(" until ", "until"));
+       }},
+      {RefreshEnded,
+       [](const Words& w) {
+         return fmt::format("instance refresh {} is {}{}", w.subject(), w["status"], w.if_known(": ", "why"));
+       }},
+      {LifetimeReached,
+       [](const Words& w) {
+         return fmt::format("instance {} is older than the maximum instance lifetime{}{}", w.subject(),
+                            w.if_known(" of ", "seconds", " s"), w.if_known(", but ", "held"));
+       }},
+      {WarmPoolShort,
+       [](const Words& w) {
+         if (w.has("launching"))
+           return fmt::format("launching {} in {} for the warm pool", w["launching"], w.subject());
+         return fmt::format("the warm pool has {} of {} instances", w["prepared"], w["wanted"]);
+       }},
+      {WarmPoolSurplus,
+       [](const Words& w) { return fmt::format("instance {} is one too many in the warm pool", w.subject()); }},
+      {WarmPoolDrawn,
+       [](const Words& w) { return fmt::format("instance {} is taken from the warm pool", w.subject()); }},
+      {WarmPoolReturned,
+       [](const Words& w) { return fmt::format("instance {} goes back to the warm pool", w.subject()); }},
+      {TrafficAwaited,
+       [](const Words& w) {
+         return fmt::format("instance {} waits to be healthy in its traffic source{}", w.subject(),
+                            w.if_known(" until ", "until"));
+       }},
+      {TrafficDraining,
+       [](const Words& w) {
+         return fmt::format("instance {} is being drained{}", w.subject(), w.if_known(" until ", "until"));
+       }},
+      {LaunchOrdered, [](const Words& w) { return fmt::format("{} were ordered by a user", w["count"]); }},
       {TransitionCompleted,
        [](const Words& w) {
          return fmt::format("instance {} {}", w.subject(),

@@ -34,7 +34,17 @@ struct PendingLaunch {
   int count = 1;  // instances not yet seen
   TimePoint created_at{};
   std::optional<InstanceId> replaces;
+  bool warm = false;  // for the warm pool
   friend bool operator==(const PendingLaunch&, const PendingLaunch&) = default;
+};
+
+// What the traffic sources of the group say of one instance: the least of what each of them says. An instance of which
+// nothing is said is not registered.
+enum class TrafficHealth : uint8_t { Registering, Healthy, Unhealthy, Draining };
+struct TrafficWord {
+  InstanceId instance;
+  TrafficHealth health = TrafficHealth::Registering;
+  friend bool operator==(const TrafficWord&, const TrafficWord&) = default;
 };
 
 // An instance that a complete list of the provider did not contain (rule R13).
@@ -62,6 +72,7 @@ struct Snapshot {
   bool fleet_paused = false;                // rule R12
   std::string fleet_paused_reason;
   bool fleet_observe = false;
+  std::vector<TrafficWord> traffic;  // sorted by instance
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 

@@ -21,7 +21,7 @@ std::string describe(const Action& action) {
       [](const auto& a) -> std::string {
         using T = std::decay_t<decltype(a)>;
         if constexpr (std::is_same_v<T, LaunchAction>)
-          return "launch " + std::to_string(a.count) + " in " + a.zone.str();
+          return "launch " + std::to_string(a.count) + " in " + a.zone.str() + (a.warm ? " for the warm pool" : "");
         else if constexpr (std::is_same_v<T, BeginTerminateAction> || std::is_same_v<T, CallTerminateAction>)
           return "terminate " + a.instance.str();
         else if constexpr (std::is_same_v<T, ForgetAction>)
@@ -81,10 +81,13 @@ void StaffRound::look_at(TimePoint moment) {
   out.look_again_at = std::min(out.look_again_at, std::max(moment, now));
 }
 
+int StaffRound::size_room() const {
+  return std::max(0, max_size + surplus_margin(max_size) - heads.total);
+}
+
 int StaffRound::launch_room() const {
-  const int by_size = max_size + surplus_margin(max_size) - heads.total;
   const int by_decision = kMaxLaunchesPerDecision - planned_launches;
-  return std::max(0, std::min({by_size, by_decision, hour_left_}));
+  return std::max(0, std::min({size_room(), by_decision, hour_left_}));
 }
 
 void StaffRound::launch(const ZoneName& zone, int count, const std::optional<InstanceId>& replaces, Reason why) {
@@ -106,6 +109,8 @@ void StaffRound::launch(const ZoneName& zone, int count, const std::optional<Ins
 void StaffRound::begin_terminate(Seat& seat, TerminateCause cause, Reason why) {
   const bool keeps_desired = cause != TerminateCause::ScaleIn && cause != TerminateCause::GroupDeleted;
   ++begun_terminations;
+  const auto& pool = seen.group.warm_pool;
+  if (cause == TerminateCause::ScaleIn && pool && pool->reuse_on_scale_in && !pool->deleting) ++returning;
   count_leaving(seat);
   seat.leaving = true;
   terminations_.emplace_back(BeginTerminateAction{seat.instance->id, cause, keeps_desired, std::move(why)});
@@ -133,6 +138,7 @@ StaffOutcome staff(const Snapshot& seen, const ScaleOutcome& wanted, TimePoint n
     round.because(ReasonCode::Paused, "",
                   {fact("scope", seen.group.paused ? "group" : "fleet"),
                    fact("why", seen.group.paused ? seen.group.paused_reason : seen.fleet_paused_reason)});
+    if (refreshing(seen.group, memory.refresh)) memory.refresh.progressed_at = now;  // being paused is no failure
     return round.finish();
   }
   const bool observe = !deleting && (seen.group.observe || seen.fleet_observe);
@@ -144,11 +150,15 @@ StaffOutcome staff(const Snapshot& seen, const ScaleOutcome& wanted, TimePoint n
     round.dismiss_all();
   } else {
     round.move_instances();
+    round.mark_renewals();
     round.count();
+    round.steer();
     round.finish_replacements();
     round.reach_desired();
     round.start_replacements();
+    round.renew();
     round.rebalance();
+    round.tend_warm_pool();
   }
   StaffOutcome out = round.finish();
   if (observe) {
@@ -156,6 +166,7 @@ StaffOutcome staff(const Snapshot& seen, const ScaleOutcome& wanted, TimePoint n
     memory.offerings = std::move(before->offerings);
     memory.launch_moments = std::move(before->launch_moments);
     memory.replacements = before->replacements;
+    memory.refresh = before->refresh;
     out.memory_urgent = round.breaker_changed;
     return out;
   }

@@ -49,6 +49,7 @@ void StaffRound::count() {
     }
   }
   for (const PendingLaunch& launch : seen.launches) {
+    if (launch.warm) continue;  // of the warm pool: no capacity
     const int count = std::max(0, launch.count);
     heads.coming += count;
     heads.unanswered += count;
@@ -92,13 +93,13 @@ void StaffRound::pair_up() {
   for (Seat& seat : seats) {
     const bool stands = is_serving(seat.instance->state) && !seat.leaving && seat.condition != Condition::Dead;
     if (!stands || (!seat.substitute && !seat.substitute_coming)) continue;
-    const bool condemned = seat.condition != Condition::Well;
+    const bool condemned = seat.condition != Condition::Well || seat.renew;
     if (!condemned && seat.substitute && !moves_zone(seat))
       continue;  // it recovered: one too many, for scale-in to choose
     seat.paired = true;
     ++heads.paired;
     --zones[seat.instance->zone];
-    if (!condemned) --heads.healthy;
+    if (seat.condition == Condition::Well) --heads.healthy;
   }
 }
 
@@ -109,7 +110,8 @@ void StaffRound::find_probes() {
     if (launch.spec.id == spec) probing_.insert(launch.zone);
   for (const Seat& seat : seats) {
     const Instance& instance = *seat.instance;
-    if (seat.leaving || !is_coming(instance.state) || instance.spec.id != spec) continue;
+    if (seat.leaving || !(is_coming(instance.state) || is_warming(instance.state)) || instance.spec.id != spec)
+      continue;
     const auto offering = memory.offerings.find({spec, instance.zone});
     if (offering != memory.offerings.end() && instance.state_since >= offering->second.not_before)
       probing_.insert(instance.zone);
@@ -128,6 +130,7 @@ void StaffRound::watch_breaker(int in_service, int unwell) {
 
 void StaffRound::count_leaving(const Seat& seat) {
   const Instance& instance = *seat.instance;
+  if (!is_serving(instance.state) && !is_coming(instance.state)) return;  // standby, warm pool: no capacity
   --heads.total;
   if (seat.condition == Condition::Dead) return;
   if (is_coming(instance.state)) {

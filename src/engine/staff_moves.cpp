@@ -16,9 +16,10 @@ OfferingKey offering_of(const Instance& instance) {
 
 }  // namespace
 
-void StaffRound::transition(const Instance& instance, LifecycleState to, std::vector<HookWait> hooks, Reason why) {
+void StaffRound::transition(const Instance& instance, LifecycleState to, std::vector<HookWait> hooks, Reason why,
+                            const std::optional<InstanceId>& replaces) {
   seat_of(instance).moved = true;
-  early_.emplace_back(TransitionAction{instance.id, to, std::move(hooks), std::move(why)});
+  early_.emplace_back(TransitionAction{instance.id, to, std::move(hooks), std::move(why), replaces});
 }
 
 void StaffRound::forget(Seat& seat, Reason why) {
@@ -65,6 +66,53 @@ void StaffRound::never_served(Seat& seat, TerminateCause cause, Reason why) {
   begin_terminate(seat, cause, std::move(why));
 }
 
+// What the traffic sources say of it; nothing when none has it.
+std::optional<TrafficHealth> StaffRound::traffic_of(const Instance& instance) const {
+  const auto found = std::lower_bound(seen.traffic.begin(), seen.traffic.end(), instance.id,
+                                      [](const TrafficWord& word, const InstanceId& id) { return word.instance < id; });
+  if (found == seen.traffic.end() || found->instance != instance.id) return std::nullopt;
+  return found->health;
+}
+
+// With HealthCheckType ELB nobody is in service before the traffic source says healthy.
+bool StaffRound::awaits_traffic(size_t index) {
+  const Group& group = seen.group;
+  if (!group.health_checks.traffic_source || group.traffic_sources.empty() || suspended(Process::AddToLoadBalancer))
+    return false;
+  Seat& seat = seats[index];
+  const Instance& instance = *seat.instance;
+  if (traffic_of(instance) == TrafficHealth::Healthy) return false;
+  const TimePoint deadline = instance.state_since + group.registration_timeout;
+  Reason why{ReasonCode::TrafficAwaited, instance.id.str(), {fact("until", iso8601(deadline))}};
+  if (now >= deadline) {
+    never_served(seat, TerminateCause::NeverRegistered, std::move(why));
+    return true;
+  }
+  because(std::move(why));
+  look_at(deadline);
+  return true;
+}
+
+// A termination or detachment waits for the connections that are still open, as long as DrainTimeout.
+bool StaffRound::drained(const Instance& instance) {
+  if (seen.group.traffic_sources.empty() || !traffic_of(instance)) return true;
+  const TimePoint deadline = instance.state_since + seen.group.drain_timeout;
+  if (now >= deadline) return true;
+  because(ReasonCode::TrafficDraining, instance.id.str(), {fact("until", iso8601(deadline))});
+  look_at(deadline);
+  return false;
+}
+
+// A scale-in with ReuseOnScaleIn ends in the warm pool instead of at the provider.
+bool StaffRound::back_to_pool(const Instance& instance) {
+  const auto& pool = seen.group.warm_pool;
+  if (!instance.returns_to_pool || !instance.terminate_token.empty() || !pool || pool->deleting) return false;
+  if (instance.spec != seen.group.spec || instance.health == HealthStatus::Unhealthy) return false;
+  if (instance.provider_state != ProviderState::Running) return false;
+  transition(instance, LifecycleState::WarmedPending, {}, {ReasonCode::WarmPoolReturned, instance.id.str(), {}});
+  return true;
+}
+
 // Pending until the provider runs it and, where an agent is expected, the agent has been heard. An agent that speaks is
 // proof that the instance runs, whatever an older list says.
 void StaffRound::await_registration(size_t index, bool running) {
@@ -98,11 +146,14 @@ void StaffRound::move_pending(size_t index) {
                                                  instance.provider_state == ProviderState::Pending);
   const bool running = instance.provider_state == ProviderState::Running || spoke;
   const bool first_time = !instance.in_service_at;
-  if (instance.state == LifecycleState::Pending && first_time && running) {
+  const bool warm = is_warmed(instance.state);
+  const bool begins = instance.state == LifecycleState::Pending || instance.state == LifecycleState::WarmedPending;
+  if (begins && first_time && running) {
     auto hooks = hooks_for(seen.group, LifecycleTransition::Launching, now);
     if (!hooks.empty()) {
       Reason why{ReasonCode::HookWaiting, instance.id.str(), {fact("hook", hooks.front().hook.str())}};
-      transition(instance, LifecycleState::PendingWait, std::move(hooks), std::move(why));
+      transition(instance, warm ? LifecycleState::WarmedPendingWait : LifecycleState::PendingWait, std::move(hooks),
+                 std::move(why));
       return;
     }
   }
@@ -111,11 +162,13 @@ void StaffRound::move_pending(size_t index) {
     await_registration(index, running);
     return;
   }
+  if (!warm && awaits_traffic(index)) return;
   if (first_time && memory.offerings.contains(offering_of(instance))) {
     note_in_service(memory, offering_of(instance));
     memory_changed = true;
   }
-  transition(instance, LifecycleState::InService, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
+  transition(instance, warm ? LifecycleState::WarmedRunning : LifecycleState::InService, {},
+             {ReasonCode::TransitionCompleted, instance.id.str(), {}});
 }
 
 void StaffRound::give_up_waiting(const Instance& instance) {
@@ -126,7 +179,9 @@ void StaffRound::give_up_waiting(const Instance& instance) {
     look_at(outcome.next_deadline);
     return;
   }
-  const bool launching = instance.state == LifecycleState::PendingWait;
+  const bool launching =
+      instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::WarmedPendingWait;
+  const bool warm = is_warmed(instance.state);
   const bool abandoned = outcome.verdict == HookVerdict::Abandon;
   const ReasonCode code =
       outcome.expired ? ReasonCode::HookExpired : (abandoned ? ReasonCode::HookAbandoned : ReasonCode::HookContinued);
@@ -138,8 +193,9 @@ void StaffRound::give_up_waiting(const Instance& instance) {
     return;
   }
   because(why);
-  transition(instance, launching ? LifecycleState::PendingProceed : LifecycleState::TerminatingProceed, {},
-             std::move(why));
+  LifecycleState next = warm ? LifecycleState::WarmedTerminatingProceed : LifecycleState::TerminatingProceed;
+  if (launching) next = warm ? LifecycleState::WarmedPendingProceed : LifecycleState::PendingProceed;
+  transition(instance, next, {}, std::move(why));
 }
 
 void StaffRound::move_coming(size_t index) {
@@ -149,7 +205,8 @@ void StaffRound::move_coming(size_t index) {
                  {ReasonCode::LaunchDied,
                   seat.instance->id.str(),
                   {fact("state", std::string(name(seat.instance->provider_state)))}});
-  } else if (seat.instance->state == LifecycleState::PendingWait) {
+  } else if (seat.instance->state == LifecycleState::PendingWait ||
+             seat.instance->state == LifecycleState::WarmedPendingWait) {
     give_up_waiting(*seat.instance);
   } else {
     move_pending(index);
@@ -157,9 +214,9 @@ void StaffRound::move_coming(size_t index) {
 }
 
 void StaffRound::move_going(const Instance& instance) {
-  if (instance.state == LifecycleState::TerminatingWait) {
+  if (instance.state == LifecycleState::TerminatingWait || instance.state == LifecycleState::WarmedTerminatingWait) {
     give_up_waiting(instance);
-  } else {
+  } else if (drained(instance) && !back_to_pool(instance)) {
     call_terminate(instance);
   }
 }
@@ -173,7 +230,7 @@ void StaffRound::move_instances() {
     const Instance& instance = *seat.instance;
     note_health(i);
     if (seat.condition == Condition::Gone) {
-      const bool never = is_coming(instance.state) && !instance.in_service_at;
+      const bool never = (is_coming(instance.state) || is_warming(instance.state)) && !instance.in_service_at;
       if (never) {
         note_never_served(memory, seen.group.name, offering_of(instance), now, name(ReasonCode::LaunchDied));
         memory_changed = true;
@@ -182,13 +239,13 @@ void StaffRound::move_instances() {
                           : (is_going(instance.state) ? ReasonCode::InstanceTerminated : ReasonCode::Vanished),
                     instance.id.str(),
                     {}});
-    } else if (is_coming(instance.state)) {
+    } else if (is_coming(instance.state) || is_warming(instance.state)) {
       move_coming(i);
     } else if (is_going(instance.state)) {
       move_going(instance);
     } else if (instance.state == LifecycleState::EnteringStandby) {
       transition(instance, LifecycleState::Standby, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
-    } else if (instance.state == LifecycleState::Detaching) {
+    } else if (instance.state == LifecycleState::Detaching && drained(instance)) {
       transition(instance, LifecycleState::Detached, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
       seat.leaving = true;
     }
@@ -204,12 +261,13 @@ void StaffRound::dismiss_all() {
       forget(seat, {ReasonCode::InstanceTerminated, instance.id.str(), {}});
     } else if (instance.state == LifecycleState::TerminatingWait) {
       transition(instance, LifecycleState::TerminatingProceed, {}, why);  // ForceDelete waits for no hook
+    } else if (instance.state == LifecycleState::WarmedTerminatingWait) {
+      transition(instance, LifecycleState::WarmedTerminatingProceed, {}, why);
     } else if (is_going(instance.state)) {
       call_terminate(instance);
     } else if (instance.state == LifecycleState::Detaching) {
       transition(instance, LifecycleState::Detached, {}, why);
-    } else if (is_legal(instance.state, LifecycleState::Terminating) &&
-               begun_terminations < kMaxTerminationsPerDecision) {
+    } else if (can_be_terminated(instance.state) && begun_terminations < kMaxTerminationsPerDecision) {
       begin_terminate(seat, TerminateCause::GroupDeleted, why);
     }
   }

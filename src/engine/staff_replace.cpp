@@ -27,13 +27,18 @@ bool StaffRound::replacing_allowed(const Seat& seat) {
   std::vector<Process> needed{Process::Launch, Process::Terminate};
   if (seat.condition == Condition::Unwell || seat.condition == Condition::Dead)
     needed.push_back(Process::ReplaceUnhealthy);
-  if (seat.condition == Condition::Well) needed.push_back(Process::AZRebalance);
+  if (seat.renew == TerminateCause::Refresh)
+    needed.push_back(Process::InstanceRefresh);
+  else if (seat.condition == Condition::Well && !seat.renew)
+    needed.push_back(Process::AZRebalance);
   for (const Process process : needed) {
     if (!suspended(process)) continue;
     because(ReasonCode::ProcessSuspended, std::string(name(process)), {fact("process", std::string(name(process)))});
     return false;
   }
-  if (seat.condition == Condition::Well && launches_failing(memory, seen.group)) {
+  // Launching the successor of a refresh is the probe that shows whether launches still fail.
+  const bool probes = seat.renew == TerminateCause::Refresh && !seat.paired && launches_first(seat);
+  if (seat.condition == Condition::Well && !probes && launches_failing(memory, seen.group)) {
     because(ReasonCode::LaunchesFailing);
     return false;
   }
@@ -81,11 +86,20 @@ void StaffRound::release(Seat& seat) {
     because(ReasonCode::MinHolds, seat.instance->id.str(), {fact("in_service", heads.serving), fact("min", min_size)});
     return;
   }
-  if (!token_left(seat, 1)) return;
-  spend_replacement();
+  // What a user asked for needs no token; the breaker and failing launches hold it back all the same (R5, R6).
+  const bool asked_for = seat.renew == TerminateCause::Refresh;
+  if (seat.renew && !warmed_up(*seat.substitute)) {
+    look_at(*seat.substitute->in_service_at + refresh_warmup(seen.group));
+    because(ReasonCode::WaitingForReplacement, seat.instance->id.str());
+    return;
+  }
+  if (!asked_for) {
+    if (!token_left(seat, 1)) return;
+    spend_replacement();
+  }
   TerminateCause cause = TerminateCause::Unhealthy;
   if (seat.condition == Condition::Interrupted) cause = TerminateCause::Interrupted;
-  if (seat.condition == Condition::Well) cause = TerminateCause::Rebalance;
+  if (seat.condition == Condition::Well) cause = seat.renew.value_or(TerminateCause::Rebalance);
   Reason why = seat.why.value_or(Reason{ReasonCode::ZoneRebalance, seat.instance->id.str(), {}});
   why.facts.push_back(fact("replaced_by", seat.substitute->id.str()));
   begin_terminate(seat, cause, std::move(why));
@@ -105,7 +119,9 @@ void StaffRound::start_replacements() {
 
 void StaffRound::replace(Seat& seat, int& reserved) {
   const bool dead = seat.condition == Condition::Dead;
-  if (!dead && excess_left <= 0) {
+  // InstanceMaintenancePolicy without room above the desired capacity: terminate first, then launch.
+  const bool first = !dead && seen.group.maintenance && seen.group.maintenance->max_healthy_percent <= 100;
+  if (!dead && !first && excess_left <= 0) {
     start_substitute(seat, reserved);
     return;
   }
@@ -114,13 +130,13 @@ void StaffRound::replace(Seat& seat, int& reserved) {
     return;
   }
   // Nothing is lost with the dead; and where there are too many, none has to come first.
-  if (!dead && heads.serving - 1 < min_size) {
+  if (!dead && !first && heads.serving - 1 < min_size) {
     because(ReasonCode::MinHolds, seat.instance->id.str(), {fact("in_service", heads.serving), fact("min", min_size)});
     return;
   }
   if (!token_left(seat, reserved + 1)) return;
   spend_replacement();
-  if (!dead) --excess_left;
+  if (!dead && excess_left > 0) --excess_left;
   const bool interrupted = seat.condition == Condition::Interrupted;
   begin_terminate(seat, interrupted ? TerminateCause::Interrupted : TerminateCause::Unhealthy, *seat.why);
 }
@@ -128,13 +144,32 @@ void StaffRound::replace(Seat& seat, int& reserved) {
 void StaffRound::start_substitute(Seat& seat, int& reserved) {
   // Being taken away is not our doing: its substitute need not wait for a token, only its own termination does.
   const bool interrupted = seat.condition == Condition::Interrupted;
-  if (!token_left(seat, interrupted ? 0 : reserved + 1)) return;
+  const bool asked_for = seat.renew == TerminateCause::Refresh;
+  if (!asked_for && !token_left(seat, interrupted ? 0 : reserved + 1)) return;
+  if (seen.group.maintenance && !interrupted && surplus_room() <= 0) {
+    because(ReasonCode::AtCapacity, "", {fact("running", heads.total), fact("max", desired)});
+    return;
+  }
+  const auto pair = [&] {
+    if (seat.condition == Condition::Well) --heads.healthy;
+    seat.paired = true;
+    ++heads.paired;
+    ++reserved;
+    because(ReasonCode::WaitingForReplacement, seat.instance->id.str());
+  };
+  int& in_its_zone = zones[seat.instance->zone];
+  --in_its_zone;  // so that the substitute may take its place there
+  // Moving to another zone needs an instance of that zone, not any that is prepared.
+  const bool any_zone = seat.renew || seat.condition != Condition::Well;
+  if (any_zone && size_room() > 0 && may_launch() && draw(1, seat.instance->id) == 1) {
+    pair();
+    return;
+  }
   if (launch_room() <= 0) {
+    ++in_its_zone;
     explain_no_room();
     return;
   }
-  int& in_its_zone = zones[seat.instance->zone];
-  --in_its_zone;  // so that the substitute may take its place there
   ZonePicker picker = zone_picker();
   if (!picker.has_next()) {
     ++in_its_zone;
@@ -143,14 +178,10 @@ void StaffRound::start_substitute(Seat& seat, int& reserved) {
     return;
   }
   const ZoneName zone = picker.next();
-  if (seat.condition == Condition::Well) --heads.healthy;
-  seat.paired = true;
-  ++heads.paired;
-  ++reserved;
   launch(zone, 1, seat.instance->id,
          seat.why.value_or(Reason{ReasonCode::ZoneRebalance, seat.instance->id.str(), {fact("to", zone.str())}}));
   if (memory.offerings.contains({seen.group.spec.id, zone})) probing_.insert(zone);
-  because(ReasonCode::WaitingForReplacement, seat.instance->id.str());
+  pair();
 }
 
 // One at a time, and only in a group at rest: nothing missing, coming, unwell or too many. Its victim is the one that

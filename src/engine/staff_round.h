@@ -3,10 +3,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/health.h"
 #include "engine/offering.h"
+#include "engine/refresh.h"
 #include "engine/selection.h"
 #include "engine/staff.h"
 
@@ -26,6 +29,8 @@ struct Seat {
   const Instance* substitute = nullptr;  // one launched to replace it serves already
   std::optional<Reason> why;             // unless Well
   bool paired = false;                   // its substitute stands for it: it is not counted as capacity any more
+  bool outdated = false;                 // an instance refresh is about it
+  std::optional<TerminateCause> renew;   // well, and to be replaced all the same: Refresh or Lifetime
 };
 
 // How many are where, after the steps so far. `coming` includes launches that nobody answered yet.
@@ -45,11 +50,15 @@ class StaffRound {
 
   // The steps, in this order.
   void move_instances();       // staff_moves: forget, hooks, registration, terminate calls
+  void mark_renewals();        // staff_renew: who is outdated or too old
   void count();                // seats -> headcount, zones, pairs, breaker
+  void steer();                // staff_renew: the instance refresh, one step on
   void finish_replacements();  // staff_replace: substitutes that serve release those they replace
   void reach_desired();        // staff_sizes: launches and scale-in
   void start_replacements();   // staff_replace: substitutes for the unwell; the dead are terminated
+  void renew();                // staff_renew: substitutes for the outdated and the too old
   void rebalance();            // staff_replace
+  void tend_warm_pool();       // staff_warm
   void dismiss_all();          // staff_moves: the group is being deleted
   StaffOutcome finish();       // puts the actions in order
 
@@ -64,6 +73,7 @@ class StaffRound {
   void begin_terminate(Seat& seat, TerminateCause cause, Reason why);
   ZonePicker zone_picker() const;
   int launch_room() const;  // how many more max_size, its margin and the hour allow
+  int size_room() const;    // how many more max_size and its margin allow
 
   const Snapshot& seen;
   const ScaleOutcome& wanted;
@@ -79,6 +89,7 @@ class StaffRound {
   int excess_left = 0;  // of scale-in: could not be carried out in this decision
   int planned_launches = 0;
   int begun_terminations = 0;
+  int returning = 0;  // of them: those that will go back to the warm pool
   StaffOutcome out;
 
  private:
@@ -88,7 +99,8 @@ class StaffRound {
   void never_served(Seat& seat, TerminateCause cause, Reason why);
   void move_going(const Instance& instance);
   void give_up_waiting(const Instance& instance);
-  void transition(const Instance& instance, LifecycleState to, std::vector<HookWait> hooks, Reason why);
+  void transition(const Instance& instance, LifecycleState to, std::vector<HookWait> hooks, Reason why,
+                  const std::optional<InstanceId>& replaces = std::nullopt);
   void forget(Seat& seat, Reason why);
   void call_terminate(const Instance& instance);
   void note_health(size_t index);
@@ -110,6 +122,23 @@ class StaffRound {
   void release(Seat& seat);
   void replace(Seat& seat, int& reserved);
   void start_substitute(Seat& seat, int& reserved);
+  int surplus_room() const;  // how many more than desired the maintenance policy or the refresh allows now
+  bool launches_first(const Seat& seat) const;
+  bool renewal_allowed(const Seat& seat);
+  bool renew_one(Seat& seat, int& reserved);
+  bool begin_first(Seat& seat);
+  int ready() const;
+  bool warmed_up(const Instance& instance) const;
+  void renew_standby();
+  std::string refresh_hindrance() const;
+  int draw(int how_many, const std::optional<InstanceId>& replaces);
+  void launch_warm(int count);
+  void shrink_warm_pool(std::vector<Seat*> pool, int surplus);
+  void replace_in_warm_pool(const std::vector<Seat*>& pool, int size);
+  bool back_to_pool(const Instance& instance);
+  bool drained(const Instance& instance);
+  std::optional<TrafficHealth> traffic_of(const Instance& instance) const;
+  bool awaits_traffic(size_t index);
   Seat& seat_of(const Instance& instance);
 
   std::vector<Action> early_, launches_, terminations_;

@@ -26,6 +26,8 @@ void StaffRound::launch_missing(int missing) {
     return;
   }
   if (!seen.inventory.complete) return;  // who runs already is not known yet; the reason stands
+  missing -= draw(std::min(missing, size_room()), std::nullopt);  // the warm pool first
+  if (missing <= 0) return;
   const int wanted_now = std::min(missing, launch_room());
   ZonePicker picker = zone_picker();
   std::map<ZoneName, int> chosen;

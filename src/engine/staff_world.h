@@ -12,6 +12,7 @@
 
 #include "engine/lifecycle.h"
 #include "engine/offering.h"
+#include "engine/refresh.h"
 #include "engine/staff.h"
 
 namespace escala::testing {
@@ -112,6 +113,7 @@ struct World {
   const StaffOutcome& step() {
     last = staff(seen, wanted(), now, seen.memory);
     for (const Action& action : last.actions) std::visit([&](const auto& a) { carry_out(a); }, action);
+    take_over(seen.group, seen.memory.refresh);
     return last;
   }
   // Every unanswered launch succeeds; the new instances run unless told otherwise.
@@ -120,7 +122,9 @@ struct World {
     for (const PendingLaunch& launch : launches) {
       note_launch_success(seen.memory, {launch.spec.id, launch.zone});
       for (int k = 0; k < launch.count; ++k) {
-        Instance& i = add(fmt::format("n-{:04}", made++), launch.zone.str(), LifecycleState::Pending);
+        Instance& i = add(fmt::format("n-{:04}", made++), launch.zone.str(),
+                          launch.warm ? LifecycleState::WarmedPending : LifecycleState::Pending);
+        i.spec = launch.spec;
         i.launched_at = i.state_since = now;
         i.in_service_at.reset();
         i.provider_state = state;
@@ -150,7 +154,8 @@ struct World {
   void carry_out(const LaunchAction& a) {
     EXPECT_LE(a.count, kMaxLaunchBatch);
     EXPECT_GE(a.count, 1);
-    seen.launches.push_back({Token(fmt::format("t-{:06}", made++)), a.zone, seen.group.spec, a.count, now, a.replaces});
+    seen.launches.push_back(
+        {Token(fmt::format("t-{:06}", made++)), a.zone, seen.group.spec, a.count, now, a.replaces, a.warm});
   }
   void carry_out(const BeginTerminateAction& a) {
     Instance& i = at(a.instance.str());
@@ -162,7 +167,8 @@ struct World {
   void carry_out(const CallTerminateAction& a) {
     Instance& i = at(a.instance.str());
     EXPECT_TRUE(i.terminate_token.empty());
-    EXPECT_TRUE(i.state == LifecycleState::Terminating || i.state == LifecycleState::TerminatingProceed);
+    EXPECT_TRUE(i.state == LifecycleState::Terminating || i.state == LifecycleState::TerminatingProceed ||
+                i.state == LifecycleState::WarmedTerminating || i.state == LifecycleState::WarmedTerminatingProceed);
     i.terminate_token = Token("x");
     ++terminate_calls;
   }

@@ -9,9 +9,6 @@
 #include "engine/window.h"
 
 namespace escala {
-namespace {
-
-using Points = std::span<const Datapoint* const>;
 
 double high_line(const TargetTracking& t) {
   return t.target * (1 + t.tolerance_out);
@@ -19,6 +16,10 @@ double high_line(const TargetTracking& t) {
 double low_line(const TargetTracking& t) {
   return t.target * (1 - t.tolerance_in);
 }
+
+namespace {
+
+using Points = std::span<const Datapoint* const>;
 
 // Of a total, what every machine's share would have to be.
 bool is_high(const TargetTracking& t, const Datapoint& point, int current) {

@@ -18,6 +18,10 @@
 
 namespace escala {
 
+// A value above the first is a reason to scale out, one below the second a reason to scale in. Of totals: per instance.
+double high_line(const TargetTracking& tracking);
+double low_line(const TargetTracking& tracking);
+
 Opinion opinion_of(const PolicyName& name, const TargetTracking& tracking, const MetricWindow* window,
                    const PolicyView& view, PolicyMemory& memory);
 

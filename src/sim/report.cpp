@@ -10,7 +10,7 @@ namespace escala {
 namespace {
 
 // One drawing area, in the units of its viewBox.
-constexpr double kLeft = 52, kRight = 8, kTop = 10, kBottom = 26, kWidth = 1000;
+constexpr double kLeft = 58, kRight = 8, kTop = 10, kBottom = 26, kWidth = 1000;
 
 constexpr const char* kStyle = R"CSS(
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b1f24;--soft:#57606a;--rule:#d0d7de;--band:#f3f5f7;--load:#9aa4af;
@@ -25,7 +25,7 @@ p{margin:.3rem 0 .8rem;max-width:50rem}.soft{color:var(--soft)}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft);padding:.2rem 0}
 th,td{padding:.32rem .6rem;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
-th:first-child,td:first-child{text-align:left}thead th{font-weight:600;vertical-align:bottom}
+th:first-child,td:first-child{text-align:left}thead th{font-weight:600;vertical-align:bottom;white-space:normal;line-height:1.25}
 tbody th{font-weight:400}tr.own th,tr.own td{font-weight:700;background:var(--band)}
 figure{margin:.6rem 0 1rem}figcaption{color:var(--soft)}
 svg{display:block;width:100%;height:auto;background:var(--paper)}svg text{fill:var(--soft);font-size:12px}
@@ -129,7 +129,8 @@ class Plot {
 
  private:
   static std::string number(double v) {
-    return v >= 10'000 ? grouped(static_cast<int64_t>(v)) : fmt::format("{:g}", v);
+    if (v >= 1e6) return fmt::format("{:g} M", v / 1e6);
+    return v >= 1e4 ? fmt::format("{:g} k", v / 1e3) : fmt::format("{:g}", v);
   }
   double height_, horizon_s_, most_;
 };
@@ -138,9 +139,22 @@ std::string key_item(const char* shape, std::string_view words) {
   return fmt::format("<li><svg viewBox=\"0 0 34 12\" aria-hidden=\"true\">{}</svg>{}</li>", shape, words);
 }
 
+// High enough for the fleet and nearly all of the load: one flash crowd must not press all else to the ground.
+double height_of(const Backtest& run) {
+  double fleet = 1;
+  std::vector<double> loads;
+  for (const Bucket& b : run.course) {
+    fleet = std::max({fleet, b.in_service, b.desired});
+    loads.push_back(b.load_max);
+  }
+  std::sort(loads.begin(), loads.end());
+  return std::max(fleet, loads[(loads.size() - 1) * 99 / 100]) * 1.1;
+}
+
 std::string course_figure(const ReportInput& in, const Backtest& run) {
-  double most = 1;
-  for (const Bucket& b : run.course) most = std::max({most, b.load_max, b.in_service, b.desired});
+  double peak = 0;
+  for (const Bucket& b : run.course) peak = std::max(peak, b.load_max);
+  const double most = height_of(run);
   const Plot plot(260, in.trace.horizon_s(), most);
   std::string area = fmt::format("M{:.1f} {:.1f}", plot.x(0), plot.floor());
   std::string shorts;
@@ -171,7 +185,10 @@ std::string course_figure(const ReportInput& in, const Backtest& run) {
   out += key_item("<path class=\"in\" d=\"M0 6H34\"/>", "in service: the capacity there is");
   out += key_item("<path class=\"want\" d=\"M0 6H34\"/>", "desired (with those that boot)");
   out += key_item("<path class=\"short\" d=\"M0 2h34v9H0z\"/>", "fell short: demand was lost");
-  return out + "</ul></figure>";
+  out += "</ul>";
+  if (peak > most * 1.05)
+    out += fmt::format("<figcaption>The load leaves the plot: its peak is {:.1f} instances.</figcaption>", peak);
+  return out + "</figure>";
 }
 
 std::string shortfall_table(const ReportInput& in, const Backtest& run) {
@@ -212,14 +229,17 @@ std::string summary_table(const ReportInput& in) {
 // Running sums over time, a line a policy.
 template <typename Value>
 std::string sums_figure(const ReportInput& in, const std::string& title, const std::string& unit, Value value) {
-  double most = 0;
+  double most = 0, own = 0;
   std::vector<std::vector<double>> sums;
   for (const Backtest& run : in.runs) {
     double sum = 0;
     std::vector<double>& each = sums.emplace_back();
     for (const Bucket& bucket : run.course) each.push_back(sum += value(bucket));
     most = std::max(most, sum);
+    if (sums.size() == 1) own = sum;
   }
+  // Whoever is far beyond the group leaves the plot rather than flatten it.
+  if (own > 0) most = std::min(most, own * 3);
   const Plot plot(240, in.trace.horizon_s(), most);
   std::string out =
       "<figure>" + plot.open(title, "Running sums in " + unit + ", a line a policy; the table above has the totals");
@@ -234,7 +254,7 @@ std::string sums_figure(const ReportInput& in, const std::string& title, const s
     }
     out += fmt::format("<path class=\"line pen{}\" d=\"{}\"/>", i % kPens.size(), d);
     key = key_item(fmt::format("<path class=\"line pen{}\" d=\"M0 6H34\"/>", i % kPens.size()).c_str(),
-                   html_escape(in.runs[i].label)) +
+                   html_escape(in.runs[i].label) + (sums[i].back() > most * 1.05 ? " (leaves the plot)" : "")) +
           key;
   }
   return out + fmt::format("</svg><ul class=\"key\">{}</ul><figcaption>{}, {}</figcaption></figure>", key,

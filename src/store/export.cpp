@@ -1,6 +1,8 @@
 #include "store/export.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
@@ -33,6 +35,12 @@ constexpr Kind kKinds[] = {
     {"operation/", make<state::Operation>},
     {"activity/", make<state::Activity>},
     {"decision/", make<state::Decision>},
+    {"refresh/", make<state::RefreshRecord>},
+    {"detached/", make<state::DetachedInstance>},
+    {"client-token/", make<state::ClientToken>},
+    {"traffic/", make<state::TrafficState>},
+    {"notice/", make<state::Notice>},
+    {"dead-notice/", make<state::Notice>},
 };
 
 std::unique_ptr<Message> message_for(std::string_view key) {
@@ -59,10 +67,22 @@ std::string one(const Record& record) {
   if (!message->ParseFromString(record.value) ||
       !google::protobuf::util::MessageToJsonString(*message, &json, options).ok())
     return head + fmt::format(",\"error\":\"cannot be read as {}\"}}", message->GetDescriptor()->full_name());
-  return head + ",\"value\":" + json + "}";
+  return head + ",\"value\":" + json + ",\"checksum\":\"" + record_checksum(*message) + "\"}";
 }
 
 }  // namespace
+
+std::string record_checksum(const Message& contents) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream out(&stream);
+  out.SetSerializationDeterministic(true);  // maps in one order
+  contents.SerializeToCodedStream(&out);
+  out.Trim();
+  uint64_t hash = 14695981039346656037ULL;  // FNV-1a
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return fmt::format("{:016x}", hash);
+}
 
 Result<std::string> export_json(const Store& store, std::string_view prefix) {
   ESCALA_ASSIGN(const auto records, store.scan(prefix));

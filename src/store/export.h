@@ -9,7 +9,15 @@
 #include "base/result.h"
 #include "store/store.h"
 
+namespace google::protobuf {
+class Message;
+}
+
 namespace escala {
+
+// Of the contents of a record, whatever program wrote them down: 16 hexadecimal digits. In an export it stands beside
+// the contents, so that a change on the way is noticed.
+std::string record_checksum(const google::protobuf::Message& contents);
 
 // Only keys that start with prefix; "" = all.
 Result<std::string> export_json(const Store& store, std::string_view prefix);

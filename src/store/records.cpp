@@ -62,6 +62,30 @@ std::string decisions(const GroupName& name) {
 std::string decision(const GroupName& name, uint64_t sequence) {
   return fmt::format("{}{:020}", decisions(name), sequence);
 }
+std::string refreshes(const GroupName& name) {
+  return "refresh/" + escape(name.str()) + "/";
+}
+std::string refresh(const GroupName& name, TimePoint start, std::string_view id) {
+  return fmt::format("{}{:020}-{}", refreshes(name), std::max<int64_t>(to_us(start), 0), escape(id));
+}
+std::string detached(const InstanceId& id) {
+  return kDetached + escape(id.str());
+}
+std::string client_tokens(const GroupName& name) {
+  return "client-token/" + escape(name.str()) + "/";
+}
+std::string client_token(const GroupName& name, std::string_view token) {
+  return client_tokens(name) + escape(token);
+}
+std::string traffic(const GroupName& name) {
+  return kTraffic + escape(name.str());
+}
+std::string notice(TimePoint at, std::string_view id) {
+  return fmt::format("{}{:020}-{}", kNotices, std::max<int64_t>(to_us(at), 0), escape(id));
+}
+std::string dead_notice(TimePoint at, std::string_view id) {
+  return fmt::format("{}{:020}-{}", kDeadNotices, std::max<int64_t>(to_us(at), 0), escape(id));
+}
 }  // namespace keys
 
 namespace records {

@@ -36,6 +36,18 @@ std::string activities(const GroupName&);  // prefix
 std::string activity(const GroupName&, TimePoint start, const ActivityId&);
 std::string decisions(const GroupName&);  // prefix
 std::string decision(const GroupName&, uint64_t sequence);
+std::string refreshes(const GroupName&);  // prefix
+std::string refresh(const GroupName&, TimePoint start, std::string_view id);
+std::string detached(const InstanceId&);
+inline const std::string kDetached = "detached/";
+std::string client_tokens(const GroupName&);  // prefix
+std::string client_token(const GroupName&, std::string_view token);
+inline const std::string kTraffic = "traffic/";
+std::string traffic(const GroupName&);
+inline const std::string kNotices = "notice/";
+inline const std::string kDeadNotices = "dead-notice/";
+std::string notice(TimePoint at, std::string_view id);
+std::string dead_notice(TimePoint at, std::string_view id);
 }  // namespace keys
 
 state::Group encode(const Group&);
@@ -46,6 +58,11 @@ state::Proposal encode(const Proposal&);
 state::Snapshot encode(const Snapshot&, TimePoint now);
 state::LaunchSpecRef encode(const LaunchSpecRef&);
 
+state::RefreshMemory encode(const RefreshMemory&);
+state::RefreshPreferences encode(const RefreshPreferences&);
+
+Result<RefreshMemory> decode(const state::RefreshMemory&);
+Result<RefreshPreferences> decode(const state::RefreshPreferences&);
 Result<Group> decode(const state::Group&);
 Result<Instance> decode(const state::Instance&);
 Result<GroupMemory> decode(const state::GroupMemory&);

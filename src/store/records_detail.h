@@ -46,6 +46,9 @@ inline std::optional<Duration> duration_if(bool present, int64_t us) {
 
 void encode_metric(const MetricSpec& from, state::MetricSpec& to);
 MetricSpec decode_metric(const state::MetricSpec& from, Faults& faults);
+// How a group's instances are replaced, prepared, given traffic and told about (records_upkeep.cpp).
+void encode_upkeep(const Group& from, state::Group& to);
+void decode_upkeep(const state::Group& from, Group& to, Faults& faults);
 
 void encode_forecast(const ForecastMemory& from, state::ForecastMemory& to);
 // Counts that do not belong together are noted as faults: what was read is then not to be used.

@@ -193,6 +193,7 @@ void encode_hook(const LifecycleHook& from, state::LifecycleHook& to) {
   to.set_heartbeat_timeout(from.heartbeat_timeout.count());
   to.set_default_continue(from.default_continue);
   to.set_notification_metadata(from.notification_metadata);
+  to.set_notification_target(from.notification_target);
 }
 LifecycleHook decode_hook(const state::LifecycleHook& from, Faults& faults) {
   LifecycleHook to;
@@ -201,6 +202,7 @@ LifecycleHook decode_hook(const state::LifecycleHook& from, Faults& faults) {
   to.heartbeat_timeout = Duration{from.heartbeat_timeout()};
   to.default_continue = from.default_continue();
   to.notification_metadata = from.notification_metadata();
+  to.notification_target = from.notification_target();
   return to;
 }
 
@@ -275,6 +277,7 @@ state::Group encode(const Group& from) {
   to.set_evaluation_interval(from.evaluation_interval.count());
   to.set_agent_expected(from.agent_expected);
   encode_limits(from, to);
+  records::encode_upkeep(from, to);
   return to;
 }
 
@@ -308,6 +311,7 @@ Result<Group> decode(const state::Group& from) {
   to.evaluation_interval = Duration{from.evaluation_interval()};
   to.agent_expected = from.agent_expected();
   decode_limits(from, to);
+  records::decode_upkeep(from, to, faults);
   return faults.result(std::move(to), "group '" + from.name() + "'");
 }
 

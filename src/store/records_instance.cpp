@@ -51,6 +51,7 @@ state::Instance encode(const Instance& from) {
   to.set_terminate_for_replacement(from.terminate_for_replacement);
   if (from.replaces) to.set_replaces(from.replaces->str());
   to.set_terminate_token(from.terminate_token.str());
+  to.set_returns_to_pool(from.returns_to_pool);
   return to;
 }
 
@@ -77,6 +78,7 @@ Result<Instance> decode(const state::Instance& from) {
   to.terminate_for_replacement = from.terminate_for_replacement();
   if (from.has_replaces()) to.replaces = InstanceId(from.replaces());
   to.terminate_token = Token(from.terminate_token());
+  to.returns_to_pool = from.returns_to_pool();
   return faults.result(std::move(to), "instance '" + from.id() + "'");
 }
 

@@ -131,6 +131,7 @@ state::GroupMemory encode(const GroupMemory& from) {
   to.set_breaker_since(to_us(from.breaker_since));
   to.set_hearing_since(to_us(from.hearing_since));
   to.set_desired_seen(from.desired_seen);
+  if (!from.refresh.id.empty()) *to.mutable_refresh() = encode(from.refresh);
   return to;
 }
 
@@ -156,6 +157,7 @@ Result<GroupMemory> decode(const state::GroupMemory& from) {
   to.breaker_since = from_us(from.breaker_since());
   to.hearing_since = from_us(from.hearing_since());
   to.desired_seen = from.desired_seen();
+  if (from.has_refresh()) to.refresh = faults.take(decode(from.refresh()));
   return faults.result(std::move(to), "group memory");
 }
 

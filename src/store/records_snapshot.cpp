@@ -51,6 +51,7 @@ void encode_launch(const PendingLaunch& from, state::PendingLaunch& to) {
   to.set_count(from.count);
   to.set_created_at(to_us(from.created_at));
   if (from.replaces) to.set_replaces(from.replaces->str());
+  to.set_warm(from.warm);
 }
 PendingLaunch decode_launch(const state::PendingLaunch& from) {
   PendingLaunch to;
@@ -60,6 +61,7 @@ PendingLaunch decode_launch(const state::PendingLaunch& from) {
   to.count = from.count();
   to.created_at = from_us(from.created_at());
   if (from.has_replaces()) to.replaces = InstanceId(from.replaces());
+  to.warm = from.warm();
   return to;
 }
 
@@ -82,6 +84,11 @@ state::Snapshot encode(const Snapshot& from, TimePoint now) {
   to.set_fleet_paused(from.fleet_paused);
   to.set_fleet_paused_reason(from.fleet_paused_reason);
   to.set_fleet_observe(from.fleet_observe);
+  for (const TrafficWord& word : from.traffic) {
+    state::TrafficWord& out = *to.add_traffic();
+    out.set_instance(word.instance.str());
+    out.set_health(static_cast<uint32_t>(word.health));
+  }
   to.set_now(to_us(now));
   return to;
 }
@@ -104,6 +111,9 @@ Result<SnapshotAt> decode(const state::Snapshot& from) {
   seen.fleet_paused = from.fleet_paused();
   seen.fleet_paused_reason = from.fleet_paused_reason();
   seen.fleet_observe = from.fleet_observe();
+  for (const state::TrafficWord& word : from.traffic())
+    seen.traffic.push_back({InstanceId(word.instance()),
+                            faults.one_of(word.health(), TrafficHealth::Draining, "word of a traffic source")});
   to.now = from_us(from.now());
   return faults.result(std::move(to), "snapshot");
 }

@@ -99,7 +99,34 @@ ScheduledAction scheduled() {
           word(),           perhaps(any<int>()), perhaps(any<int>()), perhaps(any<int>())};
 }
 LifecycleHook hook() {
-  return {id<HookName>(), one_of(LifecycleTransition::Terminating), lapse(), any<bool>(), word()};
+  return {id<HookName>(), one_of(LifecycleTransition::Terminating), lapse(), any<bool>(), word(), word()};
+}
+RefreshPreferences preferences() {
+  RefreshPreferences p;
+  p.min_healthy_percent = any<int>();
+  p.max_healthy_percent = any<int>();
+  p.warmup = perhaps(lapse());
+  p.checkpoints = some(any<int>);
+  p.checkpoint_delay = lapse();
+  p.skip_matching = any<bool>();
+  p.auto_rollback = any<bool>();
+  p.protected_instances = one_of(RefreshHandling::Replace);
+  p.standby_instances = one_of(RefreshHandling::Replace);
+  p.bake_time = lapse();
+  p.alarms = some(id<AlarmName>);
+  return p;
+}
+InstanceRefresh refresh() {
+  return {word(), moment(), preferences(), perhaps(spec()), any<bool>(), any<bool>(), any<bool>(), any<bool>()};
+}
+RefreshMemory refresh_memory() {
+  return {"r" + word(), one_of(RefreshStatus::Baking),
+          word(),       any<int>(),
+          any<int>(),   any<int>(),
+          any<int>(),   any<int>(),
+          any<int>(),   any<uint32_t>(),
+          moment(),     moment(),
+          moment()};
 }
 Tag tag() {
   return {word(), word(), any<bool>()};
@@ -139,6 +166,15 @@ Group group() {
   g.registration_timeout = lapse();
   g.max_launches_per_hour = any<int>();
   g.rebalance = any<bool>();
+  g.maintenance = perhaps(MaintenancePolicy{any<int>(), any<int>()});
+  g.max_instance_lifetime = lapse();
+  g.capacity_rebalance = any<bool>();
+  g.warm_pool = perhaps(WarmPool{perhaps(any<int>()), any<int>(), any<bool>(), any<bool>()});
+  g.refresh = perhaps(refresh());
+  g.traffic_sources = some([] { return TrafficSource{word(), word()}; });
+  g.drain_timeout = lapse();
+  g.notifications = some([] { return Notification{word(), some(word)}; });
+  g.collected_metrics = some(word);
   return g;
 }
 HookWait wait() {
@@ -166,6 +202,7 @@ Instance instance() {
   i.terminate_for_replacement = any<bool>();
   i.replaces = perhaps(id<InstanceId>());
   i.terminate_token = id<Token>();
+  i.returns_to_pool = any<bool>();
   return i;
 }
 AlarmMemory alarm_memory() {
@@ -231,6 +268,7 @@ GroupMemory memory() {
   m.breaker_since = moment();
   m.hearing_since = moment();
   m.desired_seen = any<int>();
+  if (any<bool>()) m.refresh = refresh_memory();
   return m;
 }
 Known<double> known() {
@@ -265,6 +303,7 @@ Snapshot snapshot() {
   s.fleet_paused = any<bool>();
   s.fleet_paused_reason = word();
   s.fleet_observe = any<bool>();
+  s.traffic = some([] { return TrafficWord{id<InstanceId>(), one_of(TrafficHealth::Draining)}; });
   return s;
 }
 Reason reason() {

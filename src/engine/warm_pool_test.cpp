@@ -1,0 +1,292 @@
+// Warm pools and traffic sources, as staffing sees them.
+#include <gtest/gtest.h>
+
+#include "engine/aggregate.h"
+#include "engine/staff_world.h"
+
+namespace escala::testing {
+namespace {
+
+using enum LifecycleState;
+using Ids = std::vector<std::string>;
+
+LifecycleHook hook(const char* name, LifecycleTransition transition) {
+  return {HookName(name), transition, 300s, true, ""};
+}
+
+struct Pool : World {
+  Pool(int desired, int max, std::vector<std::string> zones = {"a"}) : World(0, max, desired, std::move(zones)) {
+    seen.group.warm_pool = WarmPool{};
+  }
+};
+
+TEST(WarmPool, IsFilledUpToMaxSizeBesideTheGroup) {
+  Pool w(2, 5);
+  w.settle();
+  EXPECT_EQ(w.serving(), 2);
+  EXPECT_EQ(w.count(WarmedRunning), 3);
+  w.seen.group.warm_pool->max_prepared = 3;
+  w.settle();
+  EXPECT_EQ(w.serving(), 2);
+  EXPECT_EQ(w.count(WarmedRunning), 1) << "what is too much goes";
+  w.seen.group.warm_pool->min_size = 4;
+  w.settle();
+  EXPECT_EQ(w.count(WarmedRunning), 4) << "MinSize is kept whatever MaxGroupPreparedCapacity says";
+}
+
+TEST(WarmPool, LaunchesDrawFromItFirst) {
+  Pool w(1, 4, {"a", "b"});
+  w.settle();
+  ASSERT_EQ(w.count(WarmedRunning), 3);
+  w.seen.group.desired_capacity = 3;
+  w.step();
+  EXPECT_EQ(launched(w.last), 0);
+  EXPECT_EQ(w.count(Pending), 2);
+  EXPECT_EQ(w.count(WarmedRunning), 1);
+  w.step();
+  EXPECT_EQ(w.serving(), 3) << "they are prepared: one more decision and they serve";
+  w.settle();
+  EXPECT_EQ(w.count(WarmedRunning), 1) << "4 prepared of which 3 serve";
+}
+
+TEST(WarmPool, LaunchHooksHoldBothOnTheWayInAndOnTheWayOut) {
+  Pool w(0, 1);
+  w.seen.group.hooks = {hook("prepare", LifecycleTransition::Launching)};
+  w.step();
+  w.answer_launches();
+  w.step();
+  ASSERT_EQ(w.count(WarmedPendingWait), 1);
+  Instance& one = w.seen.instances.front();
+  one.hooks.front().continued = true;
+  w.step();
+  EXPECT_EQ(w.count(WarmedPendingProceed), 1);
+  w.step();
+  EXPECT_EQ(w.count(WarmedRunning), 1);
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  EXPECT_EQ(w.count(Pending), 1);
+  w.step();
+  EXPECT_EQ(w.count(PendingWait), 1) << "and again when it is needed";
+}
+
+TEST(WarmPool, AnAbandonedPreparationIsTerminatedAndCountsAsAFailure) {
+  Pool w(0, 1);
+  w.seen.group.hooks = {hook("prepare", LifecycleTransition::Launching)};
+  w.step();
+  w.answer_launches();
+  w.step();
+  w.seen.instances.front().hooks.front().continued = false;
+  w.step();
+  EXPECT_EQ(w.count(WarmedTerminating), 1);
+  EXPECT_EQ(w.seen.memory.offerings.size(), 1u);
+}
+
+TEST(WarmPool, ScaleInGivesInstancesBackWhereThatIsAskedFor) {
+  Pool w(3, 3);
+  w.seen.group.warm_pool->reuse_on_scale_in = true;
+  w.seen.group.hooks = {hook("drain", LifecycleTransition::Terminating)};
+  w.settle();
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  EXPECT_EQ(w.count(TerminatingWait), 2) << "termination hooks come first";
+  EXPECT_EQ(launched(w.last), 0) << "those on their way back count";
+  for (Instance& i : w.seen.instances)
+    for (HookWait& wait : i.hooks) wait.continued = true;
+  const int calls = w.terminate_calls;
+  w.settle();
+  EXPECT_EQ(w.count(WarmedRunning), 2);
+  EXPECT_EQ(w.serving(), 1);
+  EXPECT_EQ(w.terminate_calls, calls) << "nobody was terminated";
+  w.seen.group.desired_capacity = 3;
+  w.settle();
+  EXPECT_EQ(w.serving(), 3);
+  EXPECT_EQ(w.terminate_calls, calls);
+}
+
+TEST(WarmPool, PoliciesSeeNothingOfIt) {
+  Pool w(1, 3);
+  w.in_service(1);
+  w.step();
+  ASSERT_EQ(w.seen.launches.size(), 1u);
+  EXPECT_EQ(fleet_of(w.seen, 0s, w.now).coming, 0) << "launches for the pool are no capacity to come";
+  w.answer_launches();
+  EXPECT_EQ(fleet_of(w.seen, 0s, w.now).coming, 0);
+}
+
+TEST(WarmPool, WithoutReuseTheyGoAndNewOnesAreMade) {
+  Pool w(3, 3);
+  w.settle();
+  w.seen.group.desired_capacity = 1;
+  w.settle();
+  EXPECT_EQ(w.count(WarmedRunning), 2);
+  EXPECT_EQ(w.terminate_calls, 2);
+}
+
+TEST(WarmPool, UnwellOrOutdatedOnesAreNotDrawnAndAreReplaced) {
+  Pool w(0, 2);
+  w.settle();
+  Instance& dead = w.seen.instances[0];
+  const std::string id = dead.id.str();
+  dead.provider_state = ProviderState::Stopped;
+  w.seen.instances[1].spec.id = LaunchSpecId("older");
+  w.seen.group.desired_capacity = 2;
+  w.step();
+  EXPECT_EQ(launched(w.last), 2) << "neither can be drawn";
+  EXPECT_EQ(terminated(w.last), Ids({w.seen.instances[1].id.str(), id})) << "and none is wanted in the pool";
+}
+
+TEST(WarmPool, ASubstituteComesFromIt) {
+  Pool w(2, 4);
+  w.settle();
+  Instance& sick = w.seen.instances.front();
+  const std::string id = sick.id.str();
+  ASSERT_EQ(sick.state, InService);
+  sick.health = HealthStatus::Unhealthy;
+  w.step();
+  ASSERT_EQ(launched(w.last), 1);
+  EXPECT_TRUE(all<LaunchAction>(w.last)[0].warm) << "the pool is filled up again";
+  ASSERT_EQ(w.count(Pending), 1);
+  w.settle();
+  EXPECT_FALSE(w.exists(id));
+  EXPECT_EQ(w.serving(), 2);
+  EXPECT_EQ(w.count(WarmedRunning), 2);
+}
+
+TEST(WarmPool, GoesWithItsInstances) {
+  Pool w(1, 3);
+  w.settle();
+  w.seen.group.warm_pool->deleting = true;
+  w.settle();
+  EXPECT_EQ(w.count(WarmedRunning), 0);
+  EXPECT_EQ(w.serving(), 1);
+
+  Pool forced(1, 3);
+  forced.seen.group.hooks = {hook("drain", LifecycleTransition::Terminating)};
+  forced.settle();
+  forced.seen.group.warm_pool.reset();
+  forced.step();
+  EXPECT_EQ(forced.count(WarmedTerminating), 2) << "no hook is waited for";
+}
+
+TEST(WarmPool, ADeletedGroupTakesItAlong) {
+  Pool w(1, 3);
+  w.settle();
+  w.seen.group.deleting = true;
+  w.seen.group.desired_capacity = 0;
+  w.settle();
+  EXPECT_TRUE(deletion_complete(w.seen));
+}
+
+TEST(WarmPool, NothingOfItWhileLaunchIsSuspendedOrPaused) {
+  Pool w(0, 3);
+  w.seen.group.suspended.set(static_cast<size_t>(Process::Launch));
+  EXPECT_EQ(launched(w.look()), 0);
+  w.seen.group.suspended.reset();
+  w.seen.group.paused = true;
+  EXPECT_TRUE(w.look().actions.empty());
+}
+
+TEST(WarmPool, IsRefreshedWithItsGroup) {
+  Pool w(2, 4);
+  w.settle();
+  InstanceRefresh refresh;
+  refresh.id = "r1";
+  refresh.started_at = w.now;
+  refresh.previous = w.seen.group.spec;
+  w.seen.group.refresh = refresh;
+  w.seen.group.spec.id = LaunchSpecId("lc2");
+  for (int k = 0; k < 100; ++k) {
+    w.step();
+    w.answer_launches();
+    for (Instance& i : w.seen.instances)
+      if (!i.terminate_token.empty()) i.provider_state = ProviderState::Gone;
+    w.now += 1s;
+    w.seen.inventory.listed_at = w.now;
+    ASSERT_GE(w.serving(), 2);
+  }
+  EXPECT_EQ(w.seen.memory.refresh.status, RefreshStatus::Successful);
+  for (const Instance& i : w.seen.instances) EXPECT_EQ(i.spec.id.str(), "lc2") << i.id.str();
+  EXPECT_EQ(w.count(WarmedRunning), 2);
+}
+
+// --- traffic sources ---
+
+void traffic(World& w, std::vector<std::pair<std::string, TrafficHealth>> words) {
+  w.seen.traffic.clear();
+  for (auto& [id, health] : words) w.seen.traffic.push_back({iid(id), health});
+}
+
+TEST(TrafficSource, WithHealthCheckTypeElbNobodyIsInServiceBeforeItSaysHealthy) {
+  World w(0, 4, 1);
+  w.seen.group.traffic_sources = {{"elb", "web"}};
+  w.seen.group.health_checks.traffic_source = true;
+  w.step();
+  w.answer_launches();
+  const std::string id = w.seen.instances.front().id.str();
+  w.step();
+  EXPECT_EQ(w.count(Pending), 1);
+  EXPECT_TRUE(says(w.last, ReasonCode::TrafficAwaited, id));
+  traffic(w, {{id, TrafficHealth::Registering}});
+  w.step();
+  EXPECT_EQ(w.count(Pending), 1);
+  traffic(w, {{id, TrafficHealth::Healthy}});
+  w.step();
+  EXPECT_EQ(w.serving(), 1);
+}
+
+TEST(TrafficSource, OneThatNeverBecomesHealthyIsGivenUp) {
+  World w(0, 4, 1);
+  w.seen.group.traffic_sources = {{"elb", "web"}};
+  w.seen.group.health_checks.traffic_source = true;
+  w.step();
+  w.answer_launches();
+  w.step();
+  w.now += w.seen.group.registration_timeout;
+  w.seen.inventory.listed_at = w.now;
+  w.step();
+  EXPECT_EQ(terminated(w.last).size(), 1u);
+  EXPECT_EQ(w.seen.memory.offerings.size(), 1u);
+}
+
+TEST(TrafficSource, UnhealthyOnesAreReplacedAfterTheGracePeriodAndRecover) {
+  World w(0, 4, 2);
+  w.in_service(2);
+  w.seen.group.traffic_sources = {{"elb", "web"}};
+  w.seen.group.health_checks.traffic_source = true;
+  w.seen.group.health_check_grace = 2h;
+  traffic(w, {{"a-0000", TrafficHealth::Unhealthy}, {"a-0001", TrafficHealth::Healthy}});
+  EXPECT_EQ(launched(w.look()), 0) << "in service for an hour, grace of two";
+  w.seen.group.health_check_grace = 30s;
+  w.step();
+  EXPECT_EQ(launched(w.last), 1);
+  EXPECT_EQ(w.at("a-0000").health, HealthStatus::Unhealthy);
+  traffic(w, {});
+  EXPECT_TRUE(says(w.look(), ReasonCode::UnhealthyTrafficSource, "a-0000")) << "silence is no recovery";
+  traffic(w, {{"a-0000", TrafficHealth::Healthy}, {"a-0001", TrafficHealth::Healthy}});
+  w.step();
+  EXPECT_EQ(w.at("a-0000").health, HealthStatus::Healthy);
+}
+
+TEST(TrafficSource, TerminationWaitsForTheDrainButNotForEver) {
+  World w(0, 4, 1);
+  w.in_service(2);
+  w.seen.group.traffic_sources = {{"elb", "web"}};
+  traffic(w, {{"a-0000", TrafficHealth::Healthy}, {"a-0001", TrafficHealth::Healthy}});
+  w.step();
+  ASSERT_EQ(terminated(w.last).size(), 1u);
+  const std::string victim = terminated(w.last)[0];
+  traffic(w, {{victim, TrafficHealth::Draining}});
+  w.step();
+  EXPECT_EQ(w.terminate_calls, 0);
+  EXPECT_TRUE(says(w.last, ReasonCode::TrafficDraining, victim));
+  World drained = w;
+  traffic(drained, {});
+  drained.step();
+  EXPECT_EQ(drained.terminate_calls, 1) << "the moment it is out";
+  w.now += w.seen.group.drain_timeout;
+  w.step();
+  EXPECT_EQ(w.terminate_calls, 1) << "or at the deadline";
+}
+
+}  // namespace
+}  // namespace escala::testing
