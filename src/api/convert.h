@@ -38,6 +38,7 @@ void set_settings(const GroupDocument& from, const std::string& path, Group& gro
 void check_whole(const Group& group, const std::string& path, Faults& faults);
 
 void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to);
+void from_predictive_metric(const PredictiveScaling& policy, PredictiveScalingMetricSpecification& to);
 void from_alarm(const GroupName& group, const Alarm& alarm, MetricAlarm& to);
 // The two alarms that a target tracking policy is: high grows the group, low shrinks it. As AWS makes them; they are
 // told, not kept, and go with the policy.

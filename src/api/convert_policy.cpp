@@ -58,6 +58,12 @@ std::string statistic_text(const MetricSpec& metric) {
   return std::string(name(metric.statistic));
 }
 
+void from_metric(const MetricSpec& metric, CustomizedMetricSpecification& to) {
+  to.set_metricname(metric.kind == MetricKind::Gauge ? metric.gauge : std::string(name(metric.kind)));
+  if (metric.kind == MetricKind::Gauge) to.set_namespace_(std::string(kGaugeNamespace));
+  to.set_statistic(statistic_text(metric));
+}
+
 std::optional<TargetTracking> to_target_tracking(const ScalingPolicy& from, const std::string& path, Faults& faults) {
   if (!from.has_targettrackingconfiguration()) {
     add(faults, path, "PolicyType TargetTrackingScaling needs a TargetTrackingConfiguration");
@@ -185,11 +191,120 @@ std::optional<SimpleScaling> to_simple(const ScalingPolicy& from, const std::str
   return faults.size() == before ? std::optional(to) : std::nullopt;
 }
 
+constexpr std::string_view kPredictivePairs[][2] = {
+    {"ASGCPUUtilization", "CPUUtilization"}, {"ASGNetworkIn", "NetworkIn"}, {"ASGNetworkOut", "NetworkOut"}};
+constexpr std::string_view kPredictiveLoads[][2] = {{"ASGTotalCPUUtilization", "CPUUtilization"},
+                                                    {"ASGTotalNetworkIn", "NetworkIn"},
+                                                    {"ASGTotalNetworkOut", "NetworkOut"}};
+
+template <size_t N>
+MetricKind kind_of(const std::string_view (&table)[N][2], const std::string& word) {
+  for (const auto& [aws, ours] : table)
+    if (word == aws) return metric_kind(ours).value_or(MetricKind::Cpu);
+  return MetricKind::Cpu;  // the rules of the field let nothing else pass
+}
+
+// The load is what the instances carry together of the metric that scales, whichever way it was named.
+std::optional<MetricSpec> to_predictive_metric(const PredictiveScalingMetricSpecification& from,
+                                               const std::string& path, Faults& faults) {
+  const bool pair = from.has_predefinedmetricpairspecification();
+  const bool apart = from.has_predefinedscalingmetricspecification() || from.has_predefinedloadmetricspecification();
+  const bool own = from.has_customizedmetricspecification();
+  if (pair + apart + own != 1) {
+    add(faults, path,
+        "exactly one of PredefinedMetricPairSpecification, PredefinedScalingMetricSpecification with "
+        "PredefinedLoadMetricSpecification, and CustomizedMetricSpecification is needed");
+    return std::nullopt;
+  }
+  if (own) {
+    const CustomizedMetricSpecification& custom = from.customizedmetricspecification();
+    return to_metric(custom.metricname(), custom.namespace_(), custom.statistic(),
+                     path + ".CustomizedMetricSpecification", faults);
+  }
+  MetricSpec metric;
+  if (pair) {
+    metric.kind = kind_of(kPredictivePairs, from.predefinedmetricpairspecification().predefinedmetrictype());
+    return metric;
+  }
+  if (!from.has_predefinedscalingmetricspecification() || !from.has_predefinedloadmetricspecification()) {
+    add(faults, path, "PredefinedScalingMetricSpecification and PredefinedLoadMetricSpecification go together");
+    return std::nullopt;
+  }
+  metric.kind = kind_of(kPredefined, from.predefinedscalingmetricspecification().predefinedmetrictype());
+  if (metric.kind != kind_of(kPredictiveLoads, from.predefinedloadmetricspecification().predefinedmetrictype())) {
+    add(faults, path, "the load metric must be the total of the metric that scales");
+    return std::nullopt;
+  }
+  return metric;
+}
+
+std::optional<PredictiveScaling> to_predictive(const ScalingPolicy& from, const std::string& path, Faults& faults) {
+  if (!from.has_predictivescalingconfiguration()) {
+    add(faults, path, "PolicyType PredictiveScaling needs a PredictiveScalingConfiguration");
+    return std::nullopt;
+  }
+  if (from.stepadjustments_size() > 0 || from.has_scalingadjustment() || from.has_targettrackingconfiguration()) {
+    add(faults, path,
+        "PolicyType PredictiveScaling takes a PredictiveScalingConfiguration, neither StepAdjustments, a "
+        "ScalingAdjustment nor a TargetTrackingConfiguration");
+    return std::nullopt;
+  }
+  const size_t before = faults.size();
+  const PredictiveScalingConfiguration& config = from.predictivescalingconfiguration();
+  const std::string inner = path + ".PredictiveScalingConfiguration";
+  if (config.metricspecifications_size() != 1) {
+    add(faults, inner, "exactly one of MetricSpecifications is needed");
+    return std::nullopt;
+  }
+  PredictiveScaling to;
+  const PredictiveScalingMetricSpecification& specification = config.metricspecifications(0);
+  if (const auto metric = to_predictive_metric(specification, inner + ".MetricSpecifications[0]", faults))
+    to.metric = *metric;
+  to.target = specification.targetvalue();
+  to.scale = config.mode() == "ForecastAndScale";
+  if (config.has_schedulingbuffertime()) to.buffer = std::chrono::seconds(config.schedulingbuffertime());
+  if (config.maxcapacitybreachbehavior() == "IncreaseMaxCapacity") to.breach = MaxCapacityBreach::IncreaseMaxCapacity;
+  if (config.has_maxcapacitybuffer() && to.breach != MaxCapacityBreach::IncreaseMaxCapacity)
+    add(faults, inner, "MaxCapacityBuffer goes with MaxCapacityBreachBehavior IncreaseMaxCapacity only");
+  to.max_capacity_buffer = config.maxcapacitybuffer();
+  if (config.has_unservedprice() && config.has_unservedobjective())
+    add(faults, inner, "UnservedPrice and UnservedObjective exclude each other");
+  if (config.has_unservedprice()) to.unserved_price = config.unservedprice();
+  to.objective = config.unservedobjective();
+  return faults.size() == before ? std::optional(to) : std::nullopt;
+}
+
 int32_t whole_seconds(Duration d) {
   return static_cast<int32_t>(d / 1s);
 }
 
+void from_kind(const PredictiveScaling& policy, ScalingPolicy& to) {
+  to.set_policytype("PredictiveScaling");
+  PredictiveScalingConfiguration& config = *to.mutable_predictivescalingconfiguration();
+  from_predictive_metric(policy, *config.add_metricspecifications());
+  config.set_mode(policy.scale ? "ForecastAndScale" : "ForecastOnly");
+  config.set_schedulingbuffertime(whole_seconds(policy.buffer));
+  const bool raises = policy.breach == MaxCapacityBreach::IncreaseMaxCapacity;
+  config.set_maxcapacitybreachbehavior(raises ? "IncreaseMaxCapacity" : "HonorMaxCapacity");
+  if (raises) config.set_maxcapacitybuffer(policy.max_capacity_buffer);
+  if (policy.objective > 0)
+    config.set_unservedobjective(policy.objective);
+  else if (policy.unserved_price != PredictiveScaling{}.unserved_price)
+    config.set_unservedprice(policy.unserved_price);
+}
+
 }  // namespace
+
+void from_predictive_metric(const PredictiveScaling& policy, PredictiveScalingMetricSpecification& to) {
+  to.set_targetvalue(policy.target);
+  if (policy.metric.statistic == Statistic::Average)
+    for (const auto& [aws, ours] : kPredictivePairs)
+      if (name(policy.metric.kind) == ours) {
+        to.mutable_predefinedmetricpairspecification()->set_predefinedmetrictype(std::string(aws));
+        return;
+      }
+  from_metric(policy.metric, *to.mutable_customizedmetricspecification());
+}
 
 std::optional<Policy> to_policy(const ScalingPolicy& from, const std::string& path, Faults& faults) {
   Policy to;
@@ -205,6 +320,7 @@ std::optional<Policy> to_policy(const ScalingPolicy& from, const std::string& pa
   };
   const bool good = type == "TargetTrackingScaling" ? take(to_target_tracking(from, path, faults))
                     : type == "StepScaling"         ? take(to_step(from, path, faults))
+                    : type == "PredictiveScaling"   ? take(to_predictive(from, path, faults))
                                                     : take(to_simple(from, path, faults));
   return good ? std::optional(to) : std::nullopt;
 }
@@ -224,12 +340,8 @@ void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to
     for (const auto& [aws, ours] : kPredefined)
       if (name(metric.kind) == ours && metric.statistic == Statistic::Average)
         config.mutable_predefinedmetricspecification()->set_predefinedmetrictype(std::string(aws));
-    if (!config.has_predefinedmetricspecification()) {
-      CustomizedMetricSpecification& custom = *config.mutable_customizedmetricspecification();
-      custom.set_metricname(metric.kind == MetricKind::Gauge ? metric.gauge : std::string(name(metric.kind)));
-      if (metric.kind == MetricKind::Gauge) custom.set_namespace_(std::string(kGaugeNamespace));
-      custom.set_statistic(statistic_text(metric));
-    }
+    if (!config.has_predefinedmetricspecification())
+      from_metric(metric, *config.mutable_customizedmetricspecification());
     config.set_targetvalue(tracking->target);
     config.set_disablescalein(tracking->disable_scale_in);
     const TargetTracking standard;
@@ -238,6 +350,8 @@ void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to
     if (tracking->datapoints_in != standard.datapoints_in) config.set_scaleindatapoints(tracking->datapoints_in);
     if (tracking->tolerance_out != standard.tolerance_out) config.set_scaleouttolerance(tracking->tolerance_out);
     if (tracking->tolerance_in != standard.tolerance_in) config.set_scaleintolerance(tracking->tolerance_in);
+  } else if (const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind)) {
+    from_kind(*predictive, to);
   } else if (const auto* step = std::get_if<StepScaling>(&policy.kind)) {
     to.set_policytype("StepScaling");
     to.set_adjustmenttype(std::string(name(step->type)));

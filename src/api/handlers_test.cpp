@@ -277,6 +277,41 @@ TEST_F(Api, PoliciesAlarmsSchedulesHooksAndTags) {
   EXPECT_THAT(described, HasSubstr(R"("PredefinedMetricType":"ASGAverageCPUUtilization")"));
   EXPECT_THAT(described, HasSubstr(R"("Period":1)"));
 
+  const std::string ahead =
+      R"({"AutoScalingGroupName":"web","PolicyName":"ahead","PolicyType":"PredictiveScaling","PredictiveScalingConfiguration":)";
+  const std::string pair =
+      R"("MetricSpecifications":[{"TargetValue":50,"PredefinedMetricPairSpecification":{"PredefinedMetricType":"ASGCPUUtilization"}}])";
+  EXPECT_THAT(refused("PutScalingPolicy", ahead + "{" + pair + R"(,"MaxCapacityBuffer":5}})"),
+              HasSubstr("IncreaseMaxCapacity only"));
+  EXPECT_THAT(refused("PutScalingPolicy", ahead + "{" + pair + R"(,"UnservedPrice":5,"UnservedObjective":0.1}})"),
+              HasSubstr("exclude each other"));
+  EXPECT_THAT(refused("PutScalingPolicy", ahead + R"({"MetricSpecifications":[{"TargetValue":50}]}})"),
+              HasSubstr("exactly one of"));
+  EXPECT_THAT(
+      call("PutScalingPolicy",
+           ahead + "{" + pair + R"(,"Mode":"ForecastAndScale","SchedulingBufferTime":120,"UnservedObjective":0.001}})"),
+      HasSubstr("policyName/ahead"));
+  EXPECT_THAT(call("DescribePolicies", R"({"AutoScalingGroupName":"web","PolicyNames":["ahead"]})"),
+              testing::AllOf(HasSubstr(R"("Mode":"ForecastAndScale")"), HasSubstr(R"("SchedulingBufferTime":120)"),
+                             HasSubstr(R"("PredefinedMetricType":"ASGCPUUtilization")")));
+  const std::string day =
+      R"({"AutoScalingGroupName":"web","PolicyName":"ahead","StartTime":"2026-11-23T12:00:00Z","EndTime":"2026-11-24T12:00:00Z"})";
+  EXPECT_THAT(refused("GetPredictiveScalingForecast", day), HasSubstr("no forecast yet"));
+  EXPECT_THAT(refused("GetPredictiveScalingForecast",
+                      R"({"AutoScalingGroupName":"web","PolicyName":"ahead","StartTime":"x","EndTime":"y"})"),
+              HasSubstr("StartTime"));
+  {
+    GroupMemory memory;
+    ForecastMemory& forecast = memory.policies[PolicyName("ahead")].forecast.edit();
+    for (int64_t i = 0; i < 120; ++i) learn(forecast, {kNow.time_since_epoch() / kForecastPeriod - 120 + i, 8, false});
+    Batch batch;
+    batch.put(keys::memory(GroupName("web")), encode(memory).SerializeAsString());
+    ASSERT_TRUE(store_.commit(batch).ok());
+    const std::string told = call("GetPredictiveScalingForecast", day);
+    EXPECT_THAT(told, testing::AllOf(HasSubstr(R"("LoadForecast":[{)"), HasSubstr("2026-11-24T11:00:00Z"),
+                                     HasSubstr(R"("UpdateTime":"2026-11-23T12:00:00Z")")));
+  }
+
   const std::string alarm =
       R"({"AutoScalingGroupName":"web","AlarmName":"hot","MetricName":"CPUUtilization","Period":60,"EvaluationPeriods":2,"Threshold":70,"ComparisonOperator":"GreaterThanThreshold")";
   EXPECT_EQ(call("PutMetricAlarm", alarm + R"(,"AlarmActions":["add"]})"), "{}");

@@ -8,6 +8,7 @@
 #include "api/convert.h"
 #include "api/groups.h"
 #include "api/paging.h"
+#include "engine/predictive_scaling.h"
 #include "engine/step_scaling.h"
 
 namespace escala::api {
@@ -123,8 +124,9 @@ Failure execute_policy(const Context& context, const ExecutePolicyRequest& reque
     const auto* step = std::get_if<StepScaling>(&policy->kind);
     const auto* simple = std::get_if<SimpleScaling>(&policy->kind);
     if (step == nullptr && simple == nullptr)
-      return validation_error(
-          fmt::format("Policy {} is of type TargetTrackingScaling, which cannot be executed", wanted));
+      return validation_error(fmt::format(
+          "Policy {} is of type {}, which cannot be executed", wanted,
+          std::holds_alternative<TargetTracking>(policy->kind) ? "TargetTrackingScaling" : "PredictiveScaling"));
     if ((request.has_metricvalue() || request.has_breachthreshold()) && step == nullptr)
       return validation_error("MetricValue and BreachThreshold go with policies of type StepScaling only");
     if (step != nullptr && (!request.has_metricvalue() || !request.has_breachthreshold()))
@@ -201,12 +203,57 @@ Failure delete_alarms(const Context& context, const DeleteAlarmsRequest& request
   });
 }
 
+// Hour by hour, as AWS tells it.
+Failure get_forecast(const Context& context, const GetPredictiveScalingForecastRequest& request,
+                     GetPredictiveScalingForecastResponse& response) {
+  ESCALA_API_LOAD(LoadedGroup loaded, load_group(context, GroupName(request.autoscalinggroupname())));
+  const PolicyName wanted(policy_name_of(request.policyname()));
+  const Policy* policy = find_by_name(loaded.group.policies, wanted);
+  if (policy == nullptr) return no_such_policy(wanted.str());
+  const auto* predictive = std::get_if<PredictiveScaling>(&policy->kind);
+  if (predictive == nullptr) return validation_error(fmt::format("Policy {} is not of type PredictiveScaling", wanted));
+  const auto start = parse_iso8601(request.starttime()), end = parse_iso8601(request.endtime());
+  if (!start) return validation_error("StartTime: " + start.error().message);
+  if (!end) return validation_error("EndTime: " + end.error().message);
+  constexpr Duration kLongest{30 * 24h};
+  if (*end <= *start || *end - *start > kLongest)
+    return validation_error("EndTime must be after StartTime, and at most 30 days after it");
+  const std::string key = keys::memory(loaded.group.name);
+  auto record = context.store.get(key);
+  if (!record) return from_error(record.error());
+  GroupMemory memory;
+  if (*record) {
+    auto read = parse<state::GroupMemory>(key, (*record)->value);
+    if (!read) return from_error(read.error());
+    auto decoded = decode(*read);
+    if (!decoded) return from_error(decoded.error());
+    memory = std::move(*decoded);
+  }
+  const ForecastMemory& forecast = memory.policies[wanted].forecast.get();
+  if (forecast.newest == 0) return validation_error(fmt::format("Policy {} has no forecast yet", wanted));
+  LoadForecast& load = *response.add_loadforecast();
+  from_predictive_metric(*predictive, *load.mutable_metricspecification());
+  CapacityForecast& capacity = *response.mutable_capacityforecast();
+  for (const ForecastPoint& point : forecast_range(forecast, price_of(*predictive, forecast), *start, *end, 1h)) {
+    load.add_timestamps(iso8601(point.at));
+    load.add_values(point.load * predictive->target);
+    capacity.add_timestamps(iso8601(point.at));
+    capacity.add_values(point.capacity);
+  }
+  response.set_updatetime(iso8601(TimePoint{(forecast.newest + 1) * kForecastPeriod}));
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<Action> policy_actions() {
-  return {row("PutScalingPolicy", kChanges, put_policy), listing_row("DescribePolicies", describe_policies),
-          row("DeletePolicy", kChanges, delete_policy),  row("ExecutePolicy", kChanges, execute_policy),
-          row("PutMetricAlarm", kChanges, put_alarm),    listing_row("DescribeAlarms", describe_alarms),
+  return {row("GetPredictiveScalingForecast", kReads, get_forecast),
+          row("PutScalingPolicy", kChanges, put_policy),
+          listing_row("DescribePolicies", describe_policies),
+          row("DeletePolicy", kChanges, delete_policy),
+          row("ExecutePolicy", kChanges, execute_policy),
+          row("PutMetricAlarm", kChanges, put_alarm),
+          listing_row("DescribeAlarms", describe_alarms),
           row("DeleteAlarms", kChanges, delete_alarms)};
 }
 

@@ -44,8 +44,10 @@ std::vector<MetricSpec> metrics_of(const Group& group) {
   const auto add_metric = [&](const MetricSpec& metric) {
     if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) metrics.push_back(metric);
   };
-  for (const Policy& policy : group.policies)
+  for (const Policy& policy : group.policies) {
     if (const auto* tracking = std::get_if<TargetTracking>(&policy.kind)) add_metric(tracking->metric);
+    if (const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind)) add_metric(predictive->metric);
+  }
   for (const Alarm& alarm : group.alarms) add_metric(alarm.metric);
   return metrics;
 }

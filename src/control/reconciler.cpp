@@ -396,8 +396,10 @@ Status Reconciler::publish() {
   list.period = seen_.group.metrics_period;
   list.in_service = static_cast<uint32_t>(in_service());
   std::set<std::string> gauges;
-  for (const Policy& policy : seen_.group.policies)
+  for (const Policy& policy : seen_.group.policies) {
     if (const auto* tracking = std::get_if<TargetTracking>(&policy.kind)) add_gauge(gauges, tracking->metric);
+    if (const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind)) add_gauge(gauges, predictive->metric);
+  }
   for (const Alarm& alarm : seen_.group.alarms) add_gauge(gauges, alarm.metric);
   list.gauges.assign(gauges.begin(), gauges.end());
   if (seen_.group.agent_expected)

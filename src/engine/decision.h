@@ -100,6 +100,9 @@ enum class ReasonCode : uint16_t {
   TrafficAwaited,
   TrafficDraining,
   LaunchOrdered,
+  // forecasts
+  ForecastAsks,
+  ForecastOnly,
 };
 
 // One value of a reason, by name: {"value", 83.2}, {"instance", "i-0abc"}.

@@ -10,6 +10,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "engine/forecast.h"
 #include "engine/model.h"
 
 namespace escala {
@@ -71,6 +72,12 @@ struct Recommendation {
 struct PolicyMemory {
   std::vector<Recommendation> recommendations;  // oldest first, for the stabilization windows
   AlarmMemory high, low;                        // of a target tracking policy
+  // Of a predictive policy: what it knows of the demand, the size it wanted last, and what it ordered: how many, and
+  // when they will be in service (oldest first, at most kMaxOrders).
+  Shared<ForecastMemory> forecast;
+  int wanted = 0;
+  int ordered = 0;
+  std::vector<Recommendation> orders;
   friend bool operator==(const PolicyMemory&, const PolicyMemory&) = default;
 };
 

@@ -184,10 +184,27 @@ struct SimpleScaling {
   friend bool operator==(const SimpleScaling&, const SimpleScaling&) = default;
 };
 
+// AWS's shape; the short horizon is ours. Each minute it plans for when a launch made now would serve.
+enum class MaxCapacityBreach : uint8_t { HonorMaxCapacity, IncreaseMaxCapacity };
+
+struct PredictiveScaling {
+  MetricSpec metric;
+  double target = 50;     // TargetValue: what an instance is meant to carry; forecasts count demand in it
+  bool scale = false;     // Mode ForecastAndScale; else ForecastOnly
+  Duration buffer{300s};  // SchedulingBufferTime: how long before it serves an instance must be launched
+  MaxCapacityBreach breach = MaxCapacityBreach::HonorMaxCapacity;
+  int max_capacity_buffer = 0;  // MaxCapacityBuffer, percent above the forecast
+  // Ours, the one knob: UnservedPrice, how many instance-seconds a lost instance-second of demand is worth; or
+  // UnservedObjective, the share of demand (0 to 1) that may go unserved, 0 = by price.
+  double unserved_price = 100;
+  double objective = 0;
+  friend bool operator==(const PredictiveScaling&, const PredictiveScaling&) = default;
+};
+
 struct Policy {
   PolicyName name;
   bool enabled = true;
-  std::variant<TargetTracking, StepScaling, SimpleScaling> kind;
+  std::variant<TargetTracking, StepScaling, SimpleScaling, PredictiveScaling> kind;
   // Ours, as Kubernetes has them: the largest proposal of the last window holds when scaling in, the smallest when
   // scaling out. 0 = none.
   Duration stabilization_out{0};

@@ -87,8 +87,10 @@ constexpr std::array kNames = std::to_array<std::string_view>({
     "traffic_awaited",
     "traffic_draining",
     "launch_ordered",
+    "forecast_asks",
+    "forecast_only",
 });
-static_assert(kNames.size() == static_cast<size_t>(ReasonCode::LaunchOrdered) + 1, "a code without a name");
+static_assert(kNames.size() == static_cast<size_t>(ReasonCode::ForecastOnly) + 1, "a code without a name");
 
 }  // namespace
 

@@ -215,6 +215,20 @@ std::string desired_changed(const Facts& f) {
   return fmt::format("desired capacity was changed from {:g} to {:g}", f.number("from"), f.number("to"));
 }
 
+std::string forecast(const Facts& f) {
+  return fmt::format(
+      "demand {} instances' worth, {} expected by the {} with an error of {}; at a price of {} for unserved "
+      "demand {} instances are worth having",
+      f.amount("demand"), f.amount("forecast"), f.text("by"), f.amount("error"), f.amount("price"),
+      f.amount("capacity"));
+}
+std::string forecast_asks(const Facts& f) {
+  return f.who("policy") + forecast(f);
+}
+std::string forecast_only(const Facts& f) {
+  return f.who("policy") + "forecasts only: " + forecast(f);
+}
+
 std::string datapoints_needed(const Facts& f) {
   if (!f.has("datapoints"))
     return fmt::format("{}{} is above the target of {}, but not yet for {:g} datapoints in a row", f.who("policy"),
@@ -260,6 +274,8 @@ constexpr std::array kPhrases{
     Phrase{ReasonCode::GroupDeleting,
            [](const Facts&) { return std::string("the group is being deleted, all its instances go"); }},
     Phrase{ReasonCode::DatapointsNeeded, datapoints_needed},
+    Phrase{ReasonCode::ForecastAsks, forecast_asks},
+    Phrase{ReasonCode::ForecastOnly, forecast_only},
 };
 
 }  // namespace

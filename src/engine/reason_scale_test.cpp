@@ -54,6 +54,18 @@ TEST(ScaleSentences, WhatThePoliciesSaw) {
             "2 impossible values of sum of queue refused, among them of i-1");
   EXPECT_EQ(said(SuspectChange, "cpu", cpu({fact("before", 90)})),
             "policy cpu: mean CPUUtilization fell from 90 % to 83.2 % within one period; held until it proves true");
+  const std::vector<Fact> ahead{fact("demand", 9.5),
+                                fact("forecast", 10.0),
+                                fact("error", 0.8),
+                                fact("margin", 2.0),
+                                fact("price", 100.0),
+                                fact("capacity", 12),
+                                fact("by", std::string("regression"))};
+  const std::string expected =
+      "demand 9.5 instances' worth, 10 expected by the regression with an error of 0.8; at a price of 100 for unserved "
+      "demand 12 instances are worth having";
+  EXPECT_EQ(said(ForecastAsks, "ahead", ahead), "policy ahead: " + expected);
+  EXPECT_EQ(said(ForecastOnly, "ahead", ahead), "policy ahead: forecasts only: " + expected);
   EXPECT_EQ(
       said(DatapointsNeeded, "cpu", cpu({fact("needed", 3)})),
       "policy cpu: mean CPUUtilization 83.2 % is above the target of 50 %, but not yet for 3 datapoints in a row");

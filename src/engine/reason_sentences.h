@@ -32,6 +32,7 @@
 //   GroupDeleting             -
 //   DatapointsNeeded          metric (text), value, target, needed, datapoints (how many there are; absent when scaling
 //   out)
+//   ForecastAsks, ForecastOnly  demand, forecast, error, margin, price, capacity, by (text: the leading forecaster)
 #pragma once
 
 #include <optional>

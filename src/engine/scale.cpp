@@ -7,6 +7,7 @@
 #include "engine/capacity.h"
 #include "engine/combine.h"
 #include "engine/lifecycle.h"
+#include "engine/predictive_scaling.h"
 #include "engine/reason_facts.h"
 #include "engine/schedule.h"
 #include "engine/stabilization.h"
@@ -159,6 +160,10 @@ Ballot Round::ask(const Policy& policy, std::map<PolicyName, std::vector<Trigger
     ballot.opinion = opinion_of(policy.name, *step, triggers[policy.name], view, memory_);
   else if (const auto* simple = std::get_if<SimpleScaling>(&policy.kind))
     ballot.opinion = opinion_of(policy.name, *simple, triggers[policy.name], view, memory_);
+  else if (const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind))
+    ballot.opinion =
+        opinion_of(policy.name, *predictive,
+                   find_window(memory_, predictive->metric, window_period(group_, kForecastPeriod)), view, memory);
   look_again(outcome_, now_, stabilize(policy, ballot.opinion, view.current, now_, memory));
   return ballot;
 }
@@ -182,6 +187,14 @@ void Round::follow_policies() {
     else if (opinion.stand != Stand::Unknown && opinion.stand != Stand::Off)
       proposal.capacity = opinion.capacity;
     outcome_.proposals.push_back(std::move(proposal));
+  }
+  for (const Policy& policy : group_.policies) {
+    const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind);
+    if (predictive == nullptr || predictive->breach != MaxCapacityBreach::IncreaseMaxCapacity) continue;
+    for (const Ballot& ballot : ballots)
+      if (ballot.policy == policy.name && ballot.opinion.stand == Stand::Out &&
+          ballot.opinion.capacity > outcome_.max_size)
+        outcome_.max_size = with_buffer(ballot.opinion.capacity, predictive->max_capacity_buffer);
   }
   if (!any) say(ReasonCode::NoPolicy, "", {});
   Combined combined = combine(ballots, current, !set_by_other_);

@@ -23,9 +23,12 @@ Status check(const std::string& owner, const MetricSpec& metric) {
 }
 
 Status check(const Group& group) {
-  for (const Policy& policy : group.policies)
+  for (const Policy& policy : group.policies) {
     if (const auto* tracking = std::get_if<TargetTracking>(&policy.kind))
       ESCALA_TRY(check(fmt::format("policy {}", policy.name), tracking->metric));
+    if (const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind))
+      ESCALA_TRY(check(fmt::format("policy {}", policy.name), predictive->metric));
+  }
   for (const Alarm& alarm : group.alarms) ESCALA_TRY(check(fmt::format("alarm {}", alarm.name), alarm.metric));
   return {};
 }

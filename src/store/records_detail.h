@@ -50,4 +50,8 @@ MetricSpec decode_metric(const state::MetricSpec& from, Faults& faults);
 void encode_upkeep(const Group& from, state::Group& to);
 void decode_upkeep(const state::Group& from, Group& to, Faults& faults);
 
+void encode_forecast(const ForecastMemory& from, state::ForecastMemory& to);
+// Counts that do not belong together are noted as faults: what was read is then not to be used.
+ForecastMemory decode_forecast(const state::ForecastMemory& from, Faults& faults);
+
 }  // namespace escala::records

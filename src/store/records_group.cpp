@@ -80,6 +80,30 @@ SimpleScaling decode_kind(const state::SimpleScaling& from, Faults& faults) {
   return to;
 }
 
+void encode_kind(const PredictiveScaling& from, state::Policy& policy) {
+  state::PredictiveScaling& to = *policy.mutable_predictive_scaling();
+  encode_metric(from.metric, *to.mutable_metric());
+  to.set_target(from.target);
+  to.set_scale(from.scale);
+  to.set_buffer(from.buffer.count());
+  to.set_breach(static_cast<uint32_t>(from.breach));
+  to.set_max_capacity_buffer(from.max_capacity_buffer);
+  to.set_unserved_price(from.unserved_price);
+  to.set_objective(from.objective);
+}
+PredictiveScaling decode_kind(const state::PredictiveScaling& from, Faults& faults) {
+  PredictiveScaling to;
+  to.metric = decode_metric(from.metric(), faults);
+  to.target = from.target();
+  to.scale = from.scale();
+  to.buffer = Duration{from.buffer()};
+  to.breach = faults.one_of(from.breach(), MaxCapacityBreach::IncreaseMaxCapacity, "max capacity breach behavior");
+  to.max_capacity_buffer = from.max_capacity_buffer();
+  to.unserved_price = from.unserved_price();
+  to.objective = from.objective();
+  return to;
+}
+
 void encode_policy(const Policy& from, state::Policy& to) {
   to.set_name(from.name.str());
   to.set_enabled(from.enabled);
@@ -100,6 +124,9 @@ Policy decode_policy(const state::Policy& from, Faults& faults) {
       break;
     case state::Policy::kSimpleScaling:
       to.kind = decode_kind(from.simple_scaling(), faults);
+      break;
+    case state::Policy::kPredictiveScaling:
+      to.kind = decode_kind(from.predictive_scaling(), faults);
       break;
     case state::Policy::KIND_NOT_SET:
       faults.note("policy '" + from.name() + "' is of no known kind");

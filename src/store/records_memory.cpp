@@ -73,6 +73,14 @@ state::PolicyMemory encode_policy(const PolicyMemory& from) {
   }
   *to.mutable_high() = encode_alarm(from.high);
   *to.mutable_low() = encode_alarm(from.low);
+  if (from.forecast) records::encode_forecast(from.forecast.get(), *to.mutable_forecast());
+  to.set_wanted(from.wanted);
+  to.set_ordered(from.ordered);
+  for (const Recommendation& order : from.orders) {
+    state::Recommendation& out = *to.add_orders();
+    out.set_at(to_us(order.at));
+    out.set_capacity(order.capacity);
+  }
   return to;
 }
 PolicyMemory decode_policy(const state::PolicyMemory& from, Faults& faults) {
@@ -81,6 +89,10 @@ PolicyMemory decode_policy(const state::PolicyMemory& from, Faults& faults) {
     to.recommendations.push_back({from_us(recommendation.at()), recommendation.capacity()});
   to.high = decode_alarm(from.high(), faults);
   to.low = decode_alarm(from.low(), faults);
+  if (from.has_forecast()) to.forecast.edit() = records::decode_forecast(from.forecast(), faults);
+  to.wanted = from.wanted();
+  to.ordered = from.ordered();
+  for (const state::Recommendation& order : from.orders()) to.orders.push_back({from_us(order.at()), order.capacity()});
   return to;
 }
 

@@ -64,13 +64,18 @@ StepAdjustment step() {
 Policy policy() {
   Policy out{id<PolicyName>(), any<bool>(), {}, lapse(), lapse()};
   const auto type = one_of(AdjustmentType::PercentChangeInCapacity);
-  switch (*rc::gen::inRange(0, 3)) {
+  switch (*rc::gen::inRange(0, 4)) {
     case 0:
       out.kind = TargetTracking{metric(),   number(),   any<bool>(), perhaps(lapse()), lapse(),
                                 any<int>(), any<int>(), number(),    number()};
       break;
     case 1:
       out.kind = StepScaling{type, any<int>(), some(step), perhaps(lapse())};
+      break;
+    case 2:
+      out.kind =
+          PredictiveScaling{metric(),   number(), any<bool>(), lapse(), one_of(MaxCapacityBreach::IncreaseMaxCapacity),
+                            any<int>(), number(), number()};
       break;
     default:
       out.kind = SimpleScaling{type, any<int>(), any<int>(), perhaps(lapse())};
@@ -223,13 +228,30 @@ MetricWindow window() {
   w.finished = some(datapoint);
   return w;
 }
+// As learned from some demand: other states are refused.
+Shared<ForecastMemory> forecast() {
+  Shared<ForecastMemory> out;
+  if (any<bool>()) return out;
+  const int64_t first = *rc::gen::inRange<int64_t>(1, 1'000'000);
+  const int step = *rc::gen::inRange(1, 6);
+  for (int64_t i = 0; i < *rc::gen::inRange(1, 200); ++i)
+    learn(out.edit(), {first + i, 10.0 + static_cast<double>(i / step * 7 % 13), i % 50 == 49});
+  return out;
+}
 GroupMemory memory() {
   GroupMemory m;
   for (size_t n = few(); n > 0; --n)
     m.policies[id<PolicyName>()] = {some([] {
                                       return Recommendation{moment(), any<int>()};
                                     }),
-                                    alarm_memory(), alarm_memory()};
+                                    alarm_memory(),
+                                    alarm_memory(),
+                                    forecast(),
+                                    any<int>(),
+                                    any<int>(),
+                                    some([] {
+                                      return Recommendation{moment(), any<int>()};
+                                    })};
   for (size_t n = few(); n > 0; --n) m.alarms[id<AlarmName>()] = alarm_memory();
   m.windows = some(window);
   for (size_t n = few(); n > 0; --n) m.last_samples[id<InstanceId>()] = {any<uint64_t>(), any<uint64_t>(), moment()};

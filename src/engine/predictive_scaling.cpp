@@ -1,0 +1,255 @@
+#include "engine/predictive_scaling.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "engine/reason_facts.h"
+#include "engine/window.h"
+
+namespace escala {
+namespace {
+
+constexpr int kPeriodsAhead = 6;  // planned, beyond which an instance is taken to be of no use
+constexpr double kPeriod = 60;    // seconds
+// The plan is made as if nothing were learned on the way, so it asks for more than a policy that looks again each
+// period needs; measured over all traces, the price that makes up for it is this share of the real one.
+constexpr double kLookAgain = 0.8;
+constexpr double kSaturatedCpu = 99.9999;
+
+// What one instance is worth over the next periods.
+class Level {
+ public:
+  Level(const Outlook& outlook, const Sizing& sizing, int level)
+      : boot_(std::clamp(sizing.boot_periods, 0, kMaxBootPeriods)),
+        periods_(boot_ + kPeriodsAhead - 2 < kPeriodsAhead ? kPeriodsAhead : boot_ + kPeriodsAhead - 2),
+        boot_cost_(sizing.boot_seconds) {
+    const auto end = static_cast<size_t>(periods_);
+    up_[end] = down_[end] = 0;
+    int known = -1;
+    double loss = 0;
+    for (int k = 0; k < periods_; ++k) {
+      const int ahead = std::min(outlook.blocks_ahead(k), kForecastReach);
+      if (ahead != known) {
+        loss = sizing.price * kLookAgain * kPeriod *
+               (outlook.block_excess(ahead, level - 1) - outlook.block_excess(ahead, level));
+        known = ahead;
+      }
+      loss_[static_cast<size_t>(k)] = loss;
+    }
+    for (int k = periods_ - 1; k >= 0; --k) {
+      const auto i = static_cast<size_t>(k);
+      down_[i] = std::min(launched(k), loss_[i] + down_[i + 1]);
+      up_[i] = kPeriod + std::min(up_[i + 1], down_[i + 1]);
+    }
+  }
+
+  bool keep() const { return up_[0] <= down_[0]; }
+  bool launch() const { return launched(0) < loss_[0] + down_[1]; }
+  // Launched, and in service after so many periods more.
+  bool await(int periods) const {
+    periods = std::min(periods, periods_);
+    return kPeriod * periods + lost(0, periods) + up_[static_cast<size_t>(periods)] <= down_[0] + 1e-9;
+  }
+
+ private:
+  double lost(int from, int to) const {
+    double sum = 0;
+    for (int k = from; k < std::min(to, periods_); ++k) sum += loss_[static_cast<size_t>(k)];
+    return sum;
+  }
+  double launched(int k) const {
+    return boot_cost_ + lost(k, k + boot_) + up_[static_cast<size_t>(std::min(k + boot_, periods_))];
+  }
+
+  static constexpr size_t kMost = kMaxBootPeriods + kPeriodsAhead + 1;
+  int boot_, periods_;
+  double boot_cost_;
+  std::array<double, kMost> loss_, up_, down_;  // filled up to periods_: costs from a period on, in instance-seconds
+};
+
+// The largest level of [good, bad) for which `holds`; it holds for good and not for bad.
+template <typename Holds>
+int last_that(int good, int bad, Holds holds) {
+  while (bad - good > 1) {
+    const int middle = good + (bad - good) / 2;
+    (holds(middle) ? good : bad) = middle;
+  }
+  return good;
+}
+
+}  // namespace
+
+int worthwhile_size(const Outlook& outlook, const Sizing& sizing) {
+  const auto launch = [&](int level) { return Level(outlook, sizing, level).launch(); };
+  const auto keep = [&](int level) { return Level(outlook, sizing, level).keep(); };
+  int size = sizing.in_service;
+  for (const Coming& batch : sizing.coming) size += batch.count;
+  if (size < sizing.most && launch(size + 1)) {
+    int good = size + 1, step = 1;
+    while (good + step <= sizing.most && launch(good + step)) {
+      good += step;
+      step *= 2;
+    }
+    return last_that(good, std::min(good + step, sizing.most + 1), launch);
+  }
+  for (auto batch = sizing.coming.rbegin(); batch != sizing.coming.rend(); ++batch)
+    for (int left = batch->count; left > 0; --left, --size)
+      if (size <= 1 || Level(outlook, sizing, size).await(batch->periods)) return std::max(size, 1);
+  if (size <= 1 || keep(size)) return std::max(size, 1);
+  return last_that(1, size, keep);
+}
+
+int with_buffer(int capacity, int percent) {
+  return static_cast<int>(std::min<int64_t>((static_cast<int64_t>(capacity) * (100 + percent) + 99) / 100, 1'000'000));
+}
+
+double price_of(const PredictiveScaling& policy, const ForecastMemory& memory) {
+  if (policy.objective <= 0) return policy.unserved_price;
+  // With the whole budget left the price is that at which so small a share would be lost on its own; the more of it is
+  // spent, the dearer is what is left.
+  constexpr double kStart = 20 * 600;  // instances' periods of credit, until there is a history
+  constexpr double kCalm = 1, kHaste = 12, kLargest = 15, kSmallest = 0.2;  // the last two: of the usual price
+  const double usual = 0.4 / policy.objective;
+  const double spent = memory.lost / (policy.objective * (memory.offered + kStart));
+  const double factor = std::exp((spent < 0.5 ? kCalm : kHaste) * (spent - 0.5));
+  return usual * std::clamp(factor, kSmallest, kLargest);
+}
+
+namespace {
+
+std::vector<Coming> coming_of(const ForecastMemory&, const PolicyMemory& memory, int coming, TimePoint now) {
+  std::vector<Coming> batches;
+  // The newest orders are what is still to come.
+  for (auto order = memory.orders.rbegin(); order != memory.orders.rend() && coming > 0; ++order) {
+    const int count = std::min(coming, order->capacity);
+    const auto left = std::max<int64_t>(1, (order->at - now + kForecastPeriod - Duration{1}) / kForecastPeriod);
+    batches.push_back({static_cast<int>(std::min<int64_t>(left, kMaxBootPeriods)), count});
+    coming -= count;
+  }
+  if (coming > 0) batches.push_back({1, coming});  // ordered by others, or late
+  std::reverse(batches.begin(), batches.end());
+  return batches;
+}
+
+// Orders are remembered by when they will be in service; what was taken back is forgotten, the newest first.
+void note_orders(const PredictiveScaling& policy, int wanted, TimePoint now, PolicyMemory& memory) {
+  std::erase_if(memory.orders, [&](const Recommendation& order) { return order.at <= now; });
+  int change = wanted - memory.ordered;
+  memory.ordered = wanted;
+  if (change > 0) {
+    if (memory.orders.size() >= kMaxOrders) memory.orders.erase(memory.orders.begin());
+    memory.orders.push_back({now + policy.buffer, change});
+  }
+  while (change < 0 && !memory.orders.empty()) {
+    const int gone = std::min(-change, memory.orders.back().capacity);
+    memory.orders.back().capacity -= gone;
+    change += gone;
+    if (memory.orders.back().capacity == 0) memory.orders.pop_back();
+  }
+}
+
+// A simulation tells all there were; its fleet may have shrunk since the period began.
+bool too_few(const Datapoint& point, const PolicyView& view) {
+  return view.told == nullptr && is_partial(point);
+}
+
+// Takes in the datapoints not seen yet. True when there were any.
+bool take_in(const PredictiveScaling& policy, const MetricWindow& window, const PolicyView& view,
+             PolicyMemory& memory) {
+  bool any = false;
+  for (const Datapoint& point : window.finished) {
+    const int64_t period = point.start.time_since_epoch() / window.period;
+    if (period <= memory.forecast.get().newest || point.samples == 0 || too_few(point, view)) continue;
+    // A simulation tells how many there were; live, those that were silent carried as much as the others.
+    const double machines = view.told != nullptr
+                                ? point.instances
+                                : std::clamp(point.instances, std::min(point.fewest, point.most), point.most);
+    const bool total = is_total(policy.metric.statistic);
+    const double demand = total ? point.value / policy.target : machines * point.value / policy.target;
+    const bool saturated = policy.metric.kind == MetricKind::Cpu && !total && point.value >= kSaturatedCpu;
+    learn(memory.forecast.edit(), {period, demand, saturated});
+    any = true;
+  }
+  return any;
+}
+
+Reason explained(ReasonCode code, const PolicyName& name, const PolicyMemory& memory, const Outlook& outlook,
+                 double price, int wanted, int boot_periods) {
+  const int ahead = std::max(1, outlook.blocks_ahead(boot_periods));
+  const double expected = outlook.expected(ahead);
+  return {code,
+          name.str(),
+          {fact("demand", memory.forecast.get().current), fact("forecast", expected),
+           fact("error", outlook.scale(ahead)), fact("margin", wanted - expected), fact("price", price),
+           fact("capacity", wanted), fact("by", std::string(forecaster_name(outlook.leading())))}};
+}
+
+}  // namespace
+
+Opinion opinion_of(const PolicyName& name, const PredictiveScaling& policy, const MetricWindow* window,
+                   const PolicyView& view, PolicyMemory& memory) {
+  const auto unknown = [&](const char* cause) {
+    return Opinion{Stand::Unknown,
+                   view.current,
+                   false,
+                   {{ReasonCode::MetricUnknown,
+                     name.str(),
+                     {fact("metric", metric_text(policy.metric)), fact("cause", std::string(cause))}}}};
+  };
+  if (window == nullptr) return unknown("no datapoint yet");
+  const bool fresh = take_in(policy, *window, view, memory);
+  const Outlook outlook(memory.forecast.get());
+  if (!outlook.known()) return unknown("no datapoint yet");
+  const double price = price_of(policy, memory.forecast.get());
+  const auto boot = static_cast<int>((policy.buffer + kForecastPeriod - Duration{1}) / kForecastPeriod);
+  if (fresh || memory.wanted == 0) {
+    if (memory.ordered != view.current) note_orders(policy, view.current, view.now, memory);
+    const std::vector<Coming> coming = coming_of(memory.forecast.get(), memory, view.fleet.coming, view.now);
+    int due = 0;
+    for (const Coming& batch : coming) due += batch.count;
+    memory.wanted = worthwhile_size(outlook, {.in_service = std::max(0, view.current - due),
+                                              .coming = coming,
+                                              .boot_periods = boot,
+                                              .boot_seconds = seconds(policy.buffer),
+                                              .price = price});
+    if (policy.scale) note_orders(policy, memory.wanted, view.now, memory);
+  }
+  const int wanted = memory.wanted;
+  Opinion opinion{
+      Stand::Hold, wanted, fresh, {explained(ReasonCode::ForecastAsks, name, memory, outlook, price, wanted, boot)}};
+  if (!policy.scale) {
+    // ForecastOnly: it says what it would do, and stands in nobody's way.
+    opinion.stand = Stand::NoObjection;
+    opinion.capacity = 0;
+    opinion.reasons.front().code = ReasonCode::ForecastOnly;
+    return opinion;
+  }
+  if (wanted > view.current) {
+    opinion.stand = Stand::Out;
+    return opinion;
+  }
+  if (wanted == view.current) return opinion;
+  // Fewer: only on what is known right now (rule R1), and not on the first falls of a kind never seen before.
+  const Aggregate live = live_of(view, policy.metric);
+  const auto newest = last_periods(*window, 1);
+  if (!live.trusted() || newest.back() == nullptr || too_few(*newest.back(), view)) {
+    Opinion blind = unknown(live.value ? "too few datapoints" : escala::name(live.value.why_unknown()).data());
+    blind.reasons.push_back(opinion.reasons.front());
+    return blind;
+  }
+  constexpr int kFallsBelieved = 3;
+  if (memory.forecast.get().falls <= kFallsBelieved && !is_total(policy.metric.statistic))
+    if (const auto before = suspect_fall(*window, 0.1 * policy.target))
+      return {Stand::Unknown,
+              view.current,
+              false,
+              {{ReasonCode::SuspectChange,
+                name.str(),
+                {fact("metric", metric_text(policy.metric)), fact("value", newest.back()->value),
+                 fact("before", *before)}}}};
+  opinion.stand = Stand::In;
+  return opinion;
+}
+
+}  // namespace escala
