@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "monitor": {"wire", "board", "engine", "base"},
     "control": {"store", "provider", "board", "engine", "base"},
     "api": {"store", "engine", "base"},
-    "sim": {"control", "store", "provider", "board", "engine", "base"},
+    "sim": {"api", "control", "store", "provider", "board", "engine", "base"},
     "app": {"sim", "agent", "monitor", "control", "api", "wire", "board", "store", "provider", "engine", "base"},
 }
 

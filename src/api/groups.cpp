@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "api/actions.h"
 #include "api/convert.h"
@@ -80,11 +79,6 @@ Failure delete_group(const Context& context, const DeleteAutoScalingGroupRequest
   return change(context, [&](Batch& batch) -> Failure {
     ESCALA_API_LOAD(LoadedGroup loaded, load_group(context, name));
     if (loaded.group.deleting) return std::nullopt;  // under way already
-    const std::string& protection = loaded.document.deletionprotection();
-    if (protection == "prevent-all-deletion" || (protection == "prevent-force-deletion" && request.forcedelete()))
-      return validation_error(
-          fmt::format("AutoScalingGroup {} cannot be deleted{}: its DeletionProtection is {}; set it to none first",
-                      name, protection == "prevent-all-deletion" ? "" : " with ForceDelete", protection));
     auto instances = context.store.scan(keys::instances(name), {}, 5);
     if (!instances) return from_error(instances.error());
     auto operations = context.store.scan(keys::operations(name), {}, 1);
@@ -108,49 +102,12 @@ Failure delete_group(const Context& context, const DeleteAutoScalingGroupRequest
   });
 }
 
-// tag-key, tag-value, tag:<key>; every filter must hold. nullopt for a filter of another name.
-std::optional<bool> passes(const Group& group, const google::protobuf::RepeatedPtrField<Filter>& filters) {
-  constexpr std::string_view kTag = "tag:";
-  bool all = true;
-  for (const Filter& filter : filters) {
-    const bool key = filter.name() == "tag-key", value = filter.name() == "tag-value";
-    if (!key && !value && !filter.name().starts_with(kTag)) return std::nullopt;
-    all = all && std::any_of(group.tags.begin(), group.tags.end(), [&](const escala::Tag& tag) {
-            if (!key && !value && tag.key != std::string_view(filter.name()).substr(kTag.size())) return false;
-            return wants(filter.values(), key ? tag.key : tag.value);
-          });
-  }
-  return all;
-}
-
 Failure describe_groups(const Context& context, const DescribeAutoScalingGroupsRequest& request,
                         DescribeAutoScalingGroupsResponse& response) {
   constexpr std::string_view kOperation = "DescribeAutoScalingGroups";
   ESCALA_API_LOAD(std::string after, page_start(context, kOperation, request));
   const size_t limit = page_size(request, kGroupsPerPage);
   const bool with_instances = !request.has_includeinstances() || request.includeinstances();
-  if (!passes(Group{}, request.filters()))
-    return validation_error("A filter's Name is tag-key, tag-value or tag:<key>");
-  if (request.autoscalinggroupnames_size() > 0) {
-    // By name: as many look-ups as names, however many groups there are.
-    std::set<std::string> wanted;
-    for (const std::string& name : request.autoscalinggroupnames()) wanted.insert(keys::group(GroupName(name)));
-    for (auto key = wanted.upper_bound(after); key != wanted.end(); ++key) {
-      auto record = context.store.get(*key);
-      if (!record) return from_error(record.error());
-      if (!*record) continue;
-      ESCALA_API_LOAD(const LoadedGroup loaded, load_group(**record));
-      if (!sees(context, loaded.group.name.str())) continue;
-      if (!passes(loaded.group, request.filters()).value_or(false)) continue;
-      if (static_cast<size_t>(response.autoscalinggroups_size()) == limit) {
-        go_on_after(context, kOperation, after, response);
-        return std::nullopt;
-      }
-      after = *key;
-      ESCALA_API_TRY(from_group(context, loaded, with_instances, *response.add_autoscalinggroups()));
-    }
-    return std::nullopt;
-  }
   while (true) {
     ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, after, limit + 1));
     for (const LoadedGroup& loaded : groups) {
@@ -159,8 +116,7 @@ Failure describe_groups(const Context& context, const DescribeAutoScalingGroupsR
         return std::nullopt;
       }
       after = keys::group(loaded.group.name);
-      if (!sees(context, loaded.group.name.str())) continue;
-      if (!passes(loaded.group, request.filters()).value_or(false)) continue;
+      if (!wants(request.autoscalinggroupnames(), loaded.group.name.str())) continue;
       ESCALA_API_TRY(from_group(context, loaded, with_instances, *response.add_autoscalinggroups()));
     }
     if (groups.size() <= limit) return std::nullopt;
@@ -268,7 +224,6 @@ Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_
   if (document.has_placementgroup()) to.set_placementgroup(document.placementgroup());
   if (document.has_vpczoneidentifier()) to.set_vpczoneidentifier(document.vpczoneidentifier());
   if (document.has_context()) to.set_context(document.context());
-  if (document.has_deletionprotection()) to.set_deletionprotection(document.deletionprotection());
   to.set_healthcheckgraceperiod(static_cast<int32_t>(group.health_check_grace / 1s));
   to.set_createdtime(iso8601(group.created_at));
   for (const auto& [process, reason] : group.suspension_reasons) {
@@ -288,15 +243,14 @@ Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_
   if (group.paused) to.set_pausedreason(group.paused_reason);
   if (!with_instances) return std::nullopt;
   ESCALA_API_LOAD(const std::vector<LoadedInstance> instances, load_instances(context, group.name));
-  for (const LoadedInstance& each : instances) from_instance(each.instance, *to.add_instances());
+  for (const LoadedInstance& each : instances) from_instance(group.name, each.instance, *to.add_instances());
   return std::nullopt;
 }
 
 std::vector<Action> group_actions() {
-  return {admin_row("CreateAutoScalingGroup", kChanges, create_group),
-          row("UpdateAutoScalingGroup", kChanges, update_group),
-          admin_row("DeleteAutoScalingGroup", kChanges, delete_group),
-          listing_row("DescribeAutoScalingGroups", describe_groups),
+  return {row("CreateAutoScalingGroup", kChanges, create_group), row("UpdateAutoScalingGroup", kChanges, update_group),
+          row("DeleteAutoScalingGroup", kChanges, delete_group),
+          row("DescribeAutoScalingGroups", kReads, describe_groups),
           row("SetDesiredCapacity", kChanges, set_desired_capacity)};
 }
 

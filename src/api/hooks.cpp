@@ -11,7 +11,7 @@
 namespace escala::api {
 namespace {
 
-Failure put_hook(const Context& context, const LifecycleHook& request, EmptyResult&) {
+Failure put_hook(const Context& context, const LifecycleHook& request, Empty&) {
   if (!request.has_autoscalinggroupname())
     return validation_error(
         "1 validation error detected: Value null at 'autoScalingGroupName' failed to satisfy constraint: Member must "
@@ -40,7 +40,7 @@ bool waits(const Instance& instance) {
   return instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::TerminatingWait;
 }
 
-Failure delete_hook(const Context& context, const DeleteLifecycleHookRequest& request, EmptyResult&) {
+Failure delete_hook(const Context& context, const DeleteLifecycleHookRequest& request, Empty&) {
   const GroupName name(request.autoscalinggroupname());
   const HookName hook(request.lifecyclehookname());
   return change_group(context, name, [&](LoadedGroup& loaded, Batch& batch) -> Failure {
@@ -93,13 +93,13 @@ Failure change_wait(const Context& context, const Request& request,
   });
 }
 
-Failure complete(const Context& context, const CompleteLifecycleActionRequest& request, EmptyResult&) {
+Failure complete(const Context& context, const CompleteLifecycleActionRequest& request, Empty&) {
   return change_wait(context, request, [&](const Group&, HookWait& wait) {
     wait.continued = request.lifecycleactionresult() == "CONTINUE";
   });
 }
 
-Failure heartbeat(const Context& context, const RecordLifecycleActionHeartbeatRequest& request, EmptyResult&) {
+Failure heartbeat(const Context& context, const RecordLifecycleActionHeartbeatRequest& request, Empty&) {
   return change_wait(context, request, [&](const Group& group, HookWait& wait) {
     const escala::LifecycleHook* hook = find_by_name(group.hooks, wait.hook);
     const Duration timeout = hook == nullptr ? wait.deadline - wait.started_at : hook->heartbeat_timeout;

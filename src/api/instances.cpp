@@ -42,7 +42,6 @@ Failure describe_instances(const Context& context, const DescribeAutoScalingInst
       for (const auto& [code, character] : {std::pair{"%2F", "/"}, std::pair{"%25", "%"}})
         for (size_t at = group.find(code); at != std::string::npos; at = group.find(code, at + 1))
           group.replace(at, 3, character);
-      if (!sees(context, group)) continue;
       from_instance(GroupName(group), *instance, *response.add_autoscalinginstances());
     }
     if (records->size() <= limit) return std::nullopt;
@@ -50,9 +49,9 @@ Failure describe_instances(const Context& context, const DescribeAutoScalingInst
 }
 
 // A user's own activity: what was asked of which instance.
-state::Activity begin(const GroupName& group, const InstanceId& instance, std::string description, std::string cause,
-                      TimePoint now) {
-  Random random(system_seed());
+state::Activity begin(const Context& context, const GroupName& group, const InstanceId& instance,
+                      std::string description, std::string cause, TimePoint now) {
+  Random random(context.seed());
   state::Activity activity =
       start_activity(new_activity_id(random), group, std::move(description), std::move(cause), now);
   activity.set_instance(instance.str());
@@ -92,10 +91,10 @@ Failure terminate_instance(const Context& context, const TerminateInstanceInAuto
     if (decrement && group.group.desired_capacity - 1 < group.group.min_size)
       return below_min("Terminating instance", group.group, group.group.desired_capacity - 1);
     state::Activity activity =
-        begin(loaded.group, id, terminate_description(id),
+        begin(context, loaded.group, id, terminate_description(id),
               requested("an instance was taken out of service", decrement, group.group, now), now);
     begin_terminate(instance, group.group, TerminateCause::User, !decrement, now);
-    Random random(system_seed());
+    Random random(context.seed());
     for (HookWait& wait : instance.hooks)
       if (wait.token.empty()) wait.token = Token(new_activity_id(random).str());
     if (!instance.hooks.empty()) activity.set_status(state::Activity::WAITING);
@@ -128,7 +127,7 @@ std::variant<std::vector<LoadedInstance>, ApiError> named(const Context& context
   return out;
 }
 
-Failure set_protection(const Context& context, const SetInstanceProtectionRequest& request, EmptyResult&) {
+Failure set_protection(const Context& context, const SetInstanceProtectionRequest& request, Empty&) {
   return change(context, [&](Batch& batch) -> Failure {
     const GroupName name(request.autoscalinggroupname());
     ESCALA_API_LOAD(const LoadedGroup group, load_group(context, name));
@@ -185,7 +184,7 @@ Failure enter_standby(const Context& context, const EnterStandbyRequest& request
         return validation_error(
             fmt::format("The instance {} is {}, not InService.", instance.id, escala::name(instance.state)));
       state::Activity activity =
-          begin(name, instance.id, fmt::format("Moving EC2 instance to Standby: {}", instance.id),
+          begin(context, name, instance.id, fmt::format("Moving EC2 instance to Standby: {}", instance.id),
                 requested(fmt::format("instance {} was moved to standby", instance.id),
                           request.shoulddecrementdesiredcapacity(), group.group, now),
                 now);
@@ -216,7 +215,7 @@ Failure exit_standby(const Context& context, const ExitStandbyRequest& request, 
         return validation_error(
             fmt::format("The instance {} is {}, not Standby.", instance.id, escala::name(instance.state)));
       state::Activity activity =
-          begin(name, instance.id, fmt::format("Moving EC2 instance out of Standby: {}", instance.id),
+          begin(context, name, instance.id, fmt::format("Moving EC2 instance out of Standby: {}", instance.id),
                 fmt::format("At {} instance {} was moved out of standby in response to a user request, increasing the "
                             "capacity from {} to {}.",
                             iso8601(now), instance.id, group.group.desired_capacity, group.group.desired_capacity + 1),
@@ -238,7 +237,7 @@ Failure exit_standby(const Context& context, const ExitStandbyRequest& request, 
 }  // namespace
 
 std::vector<Action> instance_actions() {
-  return {listing_row("DescribeAutoScalingInstances", describe_instances),
+  return {row("DescribeAutoScalingInstances", kReads, describe_instances),
           row("TerminateInstanceInAutoScalingGroup", kChanges, terminate_instance),
           row("SetInstanceProtection", kChanges, set_protection),
           row("SetInstanceHealth", kChanges, set_instance_health),

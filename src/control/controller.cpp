@@ -82,7 +82,11 @@ Status Controller::load_groups(TimePoint now) {
       continue;
     }
     reconciler(GroupName(intent->group()));
-    operations_.put(std::move(intent).value(), record.version);
+    // Read anew by who has known it all along, it keeps what is known of it.
+    if (started_)
+      operations_.put(std::move(intent).value(), record.version);
+    else
+      operations_.inherit(std::move(intent).value(), record.version);
   }
   ESCALA_ASSIGN(const auto groups, deps_.store.scan(keys::kGroups));
   for (const Record& record : groups) {
@@ -137,6 +141,7 @@ TimePoint Controller::turn(TimePoint now, TimePoint wall_now) {
   }
   context_->live_gap = std::max(kMinLiveGap, kLiveGapPerGroup * static_cast<int64_t>(groups_.size()));
   read_feed(now);
+  if (superseded_) return kNever;
   take_answers(now);
   settle(now);
   look(now);
@@ -168,6 +173,7 @@ void Controller::read_feed(TimePoint now) {
     // Older than what the feed keeps: read everything anew. Intents are ours alone, and known.
     log_warning("control", "change feed: {}; reading everything anew", changes.error().message);
     seen_revision_ = revision;
+    if (!check_epoch()) return;
     if (const Status loaded = load_groups(now); !loaded.ok()) log_error("control", "{}", loaded.error().message);
     read_fleet();
     return;
@@ -180,6 +186,11 @@ void Controller::read_feed(TimePoint now) {
 }
 
 void Controller::apply(const Store::Change& change, TimePoint now) {
+  if (change.key == keys::kMeta) {
+    // Somebody else began to own this store: whatever is still to be asked for again is theirs to ask (I-23).
+    if (change.version != meta_version_) check_epoch();
+    return;
+  }
   if (change.key == keys::kFleet) {
     if (change.version == fleet_version_) return;
     read_fleet();
@@ -311,6 +322,8 @@ void Controller::commit(std::vector<Written> drafts, TimePoint now) {
       group.accept(std::move(one.draft), 0, now);
     } else {
       one.draft.batch.expect(keys::kMeta, meta_version_);
+      // Nothing is begun, and nobody condemned, that the fleet's red switch has forbidden meanwhile (rule R12).
+      if (one.draft.urgent) one.draft.batch.expect(keys::kFleet, fleet_version_);
       batches.push_back(std::move(one.draft.batch));
       written.push_back(std::move(one));
     }
@@ -339,6 +352,7 @@ void Controller::refuse(Written& written, const Error& why, TimePoint now) {
   if (durable_problem(why)) note_store(why);
   if (why.kind == ErrorKind::Conflict) {
     if (!check_epoch()) return;
+    read_fleet();
     log_info("control", "group {}: changed meanwhile, deciding again", written.group);
   } else if (!durable_problem(why)) {
     log_error("control", "group {}: {}", written.group, why.message);

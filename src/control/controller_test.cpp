@@ -296,6 +296,44 @@ TEST_F(ControllerTest, ASecondControllerMakesTheFirstOneStop) {
   EXPECT_GT(second.epoch(), w_.controller->epoch());
 }
 
+// Found by the simulator: intents that another controller inherited are not ours to ask for again.
+TEST_F(ControllerTest, WhoWasSupersededAsksForNothingAnyMore) {
+  w_.put_group(group_of("web", 1, 5, 1));
+  w_.provider.fake.hang(kWeb);
+  ASSERT_TRUE(w_.run_until([&] { return !w_.provider.launches.empty(); }));
+  WatchedProvider other;
+  Controller second(ControllerDeps{w_.store, other, w_.metrics, w_.live, w_.random});
+  ASSERT_TRUE(second.start(w_.now).ok());
+  int asked = 0;
+  w_.provider.before_submit = [&](const ProviderRequest& request) {
+    asked += request.kind == RequestKind::Launch ? 1 : 0;
+  };
+  w_.run(5min);  // its answer is long overdue
+  EXPECT_EQ(asked, 0);
+  EXPECT_TRUE(w_.controller->superseded());
+}
+
+// Found by the simulator, seed 18: the red switch is pressed between what control read and what it writes.
+TEST_F(ControllerTest, NothingIsBegunThatTheFleetsSwitchForbadeMeanwhile) {
+  w_.put_group(group_of("web", 1, 5, 1));
+  bool pressed = false;
+  w_.store.before_commit = [&](std::span<const Batch> batches) {
+    const bool begins = std::any_of(batches.begin(), batches.end(), [](const Batch& batch) {
+      return std::any_of(batch.writes.begin(), batch.writes.end(),
+                         [](const Batch::Write& write) { return write.key.starts_with("operation/"); });
+    });
+    if (pressed || !begins) return;
+    pressed = true;
+    state::Fleet fleet;
+    fleet.set_paused(true);
+    ASSERT_TRUE(w_.store.inner().commit(Batch().put(keys::kFleet, fleet.SerializeAsString())).ok());
+  };
+  w_.run(30s);
+  EXPECT_TRUE(pressed);
+  EXPECT_EQ(w_.open_operations(), 0u);
+  EXPECT_EQ(w_.provider.ever(), 0u);
+}
+
 TEST_F(ControllerTest, AGroupWhoseRecordIsCorruptHoldsUpNobodyAndLosesNobody) {
   w_.put_group(group_of("web", 2, 5, 2));
   w_.put_group(group_of("db", 1, 5, 1));
@@ -315,7 +353,7 @@ TEST_F(ControllerTest, AGroupWhoseRecordIsCorruptHoldsUpNobodyAndLosesNobody) {
 TEST_F(ControllerTest, AListThatLostHalfIsNotBelievedAtOnce) {
   w_.put_group(group_of("web", 10, 20, 10));
   ASSERT_TRUE(all_in_service(kWeb, 10));
-  w_.run(10s);
+  w_.run(4min);
   const auto everyone = w_.provider.fake.everything();
   for (size_t i = 0; i < 5; ++i) w_.provider.fake.hide(everyone[i].id);
   w_.run(6s);  // one list
@@ -323,6 +361,21 @@ TEST_F(ControllerTest, AListThatLostHalfIsNotBelievedAtOnce) {
   w_.run(30s);
   EXPECT_EQ(w_.provider.ever(), 10u);
   EXPECT_EQ(w_.recorded(kWeb).size(), 10u);
+}
+
+// Found by the simulator, seed 37: providers show new instances late.
+TEST_F(ControllerTest, ANewInstanceThatListsDoNotShowYetIsNotStruckOff) {
+  w_.put_group(group_of("web", 1, 5, 2));
+  ASSERT_TRUE(all_in_service(kWeb, 2));
+  w_.provider.fake.hide(w_.recorded(kWeb).front().id);
+  w_.run(2min);
+  w_.provider.fake.show_all();
+  w_.run(10s);
+  EXPECT_EQ(w_.provider.ever(), 2u);
+  EXPECT_EQ(w_.recorded(kWeb).size(), 2u);
+  w_.run(2min);  // what is not new and goes missing is given up as before
+  w_.provider.fake.hide(w_.recorded(kWeb).front().id);
+  EXPECT_TRUE(w_.run_until([&] { return w_.provider.ever() == 3; }));
 }
 
 TEST_F(ControllerTest, AnInstanceOfOursThatNobodyKnowsIsTerminatedInTime) {

@@ -77,6 +77,7 @@ InventoryKeeper::Findings InventoryKeeper::take(const Completion& answer, const 
       if (!listed.contains(id)) findings.gone[member.group].push_back(id);
       continue;
     }
+    if (!listed.contains(id) && now < member.recorded_at + options_.unlisted) continue;
     Count& count = counts[member.group];
     ++count.known, ++all.known;
     if (listed.contains(id)) continue;

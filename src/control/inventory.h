@@ -3,8 +3,9 @@
 //
 //   an instance the list names as gone is gone;
 //   an instance the list does not name is gone when two complete lists in a row do not name it, or when the provider
-//   has accepted to terminate it; a list that lost over 10 %, and at least 2, of what we knew is suspect: nothing of
-//   its silence is believed until the next complete list, a whole period later, says the same.
+//   has accepted to terminate it; but a new one is not missing before `unlisted` has passed, for providers show
+//   new instances late, and now and then an older list; a list that lost over 10 %, and at least 2, of what we knew is
+//   suspect: nothing of its silence is believed until the next complete list, a whole period later, says the same.
 //
 // Pure bookkeeping: no store, no provider. One owner thread.
 #pragma once
@@ -27,6 +28,7 @@ struct InventoryOptions {
   Duration overdue{60s};       // an answer that did not come by then: ask again
   double suspect_share = 0.1;  // of the known that a believable list may lose
   size_t suspect_count = 2;    // and how many
+  Duration unlisted{3min};     // so long a new instance may be missing from lists (eventual consistency)
 };
 
 class InventoryKeeper {

@@ -29,7 +29,7 @@ Token TokenMaker::next(const GroupName& group) {
   return Token(fmt::format("{:.16}-{:08x}-{:x}-{:x}", cluster_, short_hash(group.str()), epoch_, ++counter_));
 }
 
-Verdict judge(const state::Operation& intent, const Status& outcome) {
+Verdict judge(const state::Operation& intent, const Status& outcome, bool unsure) {
   if (outcome.ok()) return Verdict::Done;
   // A termination is never given up: what we decided to remove must go, and asking again does no harm.
   if (intent.kind() == state::Operation::TERMINATE)
@@ -37,9 +37,11 @@ Verdict judge(const state::Operation& intent, const Status& outcome) {
   switch (outcome.error().kind) {
     case ErrorKind::Unknown:
       return Verdict::AskAgain;
+    case ErrorKind::Denied:
+      return unsure ? Verdict::AskAgain : Verdict::Refused;
     case ErrorKind::Throttled:
     case ErrorKind::Unavailable:
-      return intent.attempts() + 1 < kMaxLaunchTries ? Verdict::AskAgain : Verdict::Refused;
+      return unsure || intent.attempts() + 1 < kMaxLaunchTries ? Verdict::AskAgain : Verdict::Refused;
     default:
       return Verdict::Refused;
   }
@@ -56,6 +58,18 @@ void Operations::put(state::Operation intent, Revision version, bool ask_again) 
   if (!fresh) return;
   auto& tokens = by_group_[group];
   tokens.insert(std::lower_bound(tokens.begin(), tokens.end(), token), token);
+}
+
+void Operations::inherit(state::Operation intent, Revision version) {
+  const Token token(intent.token());
+  put(std::move(intent), version);
+  entries_.at(token).unsure = true;
+}
+
+void Operations::note_outcome(const Token& token, const Status& outcome) {
+  const auto found = entries_.find(token);
+  if (found != entries_.end() && !outcome.ok() && outcome.error().kind == ErrorKind::Unknown)
+    found->second.unsure = true;
 }
 
 void Operations::erase(const Token& token) {
@@ -113,6 +127,7 @@ TimePoint Operations::submit_due(TimePoint now, const std::string& cluster, cons
   TimePoint next = kNever;
   for (auto& [token, entry] : entries_) {
     if (due_at(entry) <= now) {
+      entry.unsure = entry.unsure || entry.issued;
       if (entry.issued)
         log_warning("control", "operation {}: no answer in {}; asking again", token, to_text(kAnswerOverdue));
       if (const Status asked = submit(entry, cluster, store, provider); !asked.ok()) {

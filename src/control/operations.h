@@ -52,7 +52,9 @@ enum class Verdict : uint8_t {
   Refused,   // it did not happen and will not by itself: record the failure, close it
   AskAgain,  // the same token again, after a back-off
 };
-Verdict judge(const state::Operation& intent, const Status& outcome);
+// `unsure`: it may have happened at an earlier asking. Then only the provider's word on this very token ends it: one
+// that never looked at the token (throttled, unavailable, denied) has not said that nothing was made.
+Verdict judge(const state::Operation& intent, const Status& outcome, bool unsure);
 
 class Operations {
  public:
@@ -61,10 +63,16 @@ class Operations {
     Revision version = 0;
     bool issued = false;
     TimePoint issued_at{};
+    // An earlier asking, by us or by who was here before us, may have been carried out without our hearing of it.
+    bool unsure = false;
   };
 
   // As the store has it now. An intent that was known keeps whether it is issued, unless it is to be asked again.
   void put(state::Operation intent, Revision version, bool ask_again = false);
+  // What one asking came to: unknown outcomes are remembered with the intent.
+  void note_outcome(const Token& token, const Status& outcome);
+  // As a process before us left it: it may have been asked for already.
+  void inherit(state::Operation intent, Revision version);
   void erase(const Token& token);
   const Entry* find(const Token& token) const;
   size_t size() const { return entries_.size(); }

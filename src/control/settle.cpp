@@ -45,7 +45,8 @@ Draft Reconciler::settle(std::span<const Completion> answers, TimePoint now) {
     if (entry == nullptr) continue;  // closed before: the answer to a second question
     if (std::find(draft.closed.begin(), draft.closed.end(), answer.token) != draft.closed.end()) continue;
     const state::Operation& intent = entry->intent;
-    switch (judge(intent, answer.outcome)) {
+    context_->operations.note_outcome(answer.token, answer.outcome);
+    switch (judge(intent, answer.outcome, entry->unsure)) {
       case Verdict::AskAgain:
         postpone(intent, answer.outcome.error(), now, draft);
         break;

@@ -1,0 +1,304 @@
+// Judges over sizes: bounds, minimum, maximum, budgets, back-off, and what may shrink a group.
+#include <algorithm>
+#include <cmath>
+#include <deque>
+
+#include "engine/budget.h"
+#include "engine/lifecycle.h"
+#include "engine/offering.h"
+#include "sim/judge.h"
+#include "store/records.h"
+
+namespace escala::sim {
+namespace {
+
+bool opened(const Turned<state::Operation>& turned, state::Operation::Kind kind) {
+  return !turned.before && turned.after && turned.after->kind() == kind;
+}
+
+// In truth it serves nobody any more: nothing is lost by giving it up.
+bool lost(const Scene& scene, const InstanceId& id) {
+  const Cloud::Instance* truth = scene.cloud.find(id);
+  return !truth || !scene.cloud.runs(*truth);
+}
+
+// Begun by a controller, of an instance that served, because it is to be replaced (not to shrink the group).
+bool replaces(const Commit& commit, const Turned<Instance>& turned) {
+  return commit.actor != kPeople && begins_to_end(turned) && is_serving(turned.before->state) &&
+         turned.after->terminate_for_replacement;
+}
+
+bool has_substitute(const GroupRecords& records, const InstanceId& victim) {
+  return std::any_of(records.instances.begin(), records.instances.end(), [&](const auto& entry) {
+    return entry.second.replaces == victim && is_serving(entry.second.state);
+  });
+}
+
+class Bounds final : public Judge {
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.groups) {
+      if (!turned.after || turned.after->deleting) continue;
+      const Group& g = *turned.after;
+      if (g.min_size < 0 || g.min_size > g.desired_capacity || g.desired_capacity > g.max_size)
+        accuse(
+            fmt::format("group {} has min {}, desired {}, max {}", g.name, g.min_size, g.desired_capacity, g.max_size));
+    }
+  }
+};
+
+class MaxSize final : public Judge {
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.operations) {
+      if (!opened(turned, state::Operation::LAUNCH)) continue;
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (!records.group) continue;
+      int total = serving(records) + coming(records);
+      for (const auto& [token, operation] : records.operations)
+        if (operation.kind() == state::Operation::LAUNCH) total += operation.count();
+      const int bound = records.group->max_size + surplus_margin(records.group->max_size);
+      if (total > bound)
+        accuse(fmt::format("group {} would have {} instances, its max size is {}", turned.group, total,
+                           records.group->max_size));
+    }
+  }
+};
+
+class MinSize final : public Judge {
+  void committed(const Commit& commit) override {
+    if (commit.actor == kPeople) return;
+    for (const auto& turned : commit.instances) {
+      if (!begins_to_end(turned) || !is_serving(turned.before->state)) continue;
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (!records.group || records.group->deleting || lost(*scene, turned.before->id)) continue;
+      if (has_substitute(records, turned.before->id)) continue;
+      if (serving(records) < records.group->min_size)
+        accuse(fmt::format("terminating {} leaves group {} with {} in service, its min size is {}", turned.before->id,
+                           turned.group, serving(records), records.group->min_size));
+    }
+  }
+};
+
+class Protection final : public Judge {
+  void committed(const Commit& commit) override {
+    if (commit.actor == kPeople) return;
+    for (const auto& turned : commit.instances) {
+      if (!begins_to_end(turned) || !turned.before->protected_from_scale_in) continue;
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      const bool served_or_waits = is_serving(turned.before->state) || is_coming(turned.before->state);
+      if (served_or_waits && records.group && !records.group->deleting && !turned.after->terminate_for_replacement)
+        accuse(fmt::format("{} of group {} is protected and was chosen for scale-in", turned.before->id, turned.group));
+    }
+  }
+};
+
+class Held final : public Judge {
+  void committed(const Commit& commit) override {
+    if (commit.actor == kPeople) return;
+    const bool fleet = scene->ledger.fleet().paused() || scene->ledger.fleet().observe();
+    for (const auto& turned : commit.groups) {
+      const bool held = turned.before && (fleet || turned.before->paused || turned.before->observe);
+      if (held && turned.after && !turned.after->deleting &&
+          turned.after->desired_capacity != turned.before->desired_capacity)
+        accuse(
+            fmt::format("the desired capacity of group {} was changed while it or the fleet is paused", turned.group));
+    }
+    for (const auto& turned : commit.operations) {
+      if (turned.before || !turned.after) continue;
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      const bool deleting = !records.group || records.group->deleting;
+      const bool launch = turned.after->kind() == state::Operation::LAUNCH;
+      const InstanceId victim(turned.after->instance());
+      const bool stray = !launch && !records.instances.contains(victim);
+      const char* why = nullptr;
+      if (fleet && (stray || !deleting)) why = "the fleet is paused or observed";
+      if (records.group && !deleting && (records.group->paused || records.group->observe))
+        why = "the group is paused or observed";
+      if (records.group && !deleting && launch && has(records.group->suspended, Process::Launch))
+        why = "Launch is suspended";
+      if (why) accuse(fmt::format("group {}: {} was begun while {}", turned.group, turned.after->token(), why));
+      if (stray) scene->marks.hit("stray reaped");
+    }
+    for (const auto& turned : commit.instances) {
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (begins_to_end(turned) && records.group && !records.group->deleting &&
+          (fleet || records.group->paused || records.group->observe ||
+           has(records.group->suspended, Process::Terminate)))
+        accuse(fmt::format("{} of group {} was condemned while that was not allowed", turned.before->id, turned.group));
+    }
+  }
+};
+
+// Lowered by a controller, and neither by a bound nor by anybody's word, at a moment when it could hear nobody. The
+// last datapoints are known for as long as the policies' periods are: two of the longest.
+class FailStatic final : public Judge {
+  static constexpr int kPeriods = 2;
+  static constexpr Duration kLongestPeriod{60s};
+  void committed(const Commit& commit) override {
+    if (commit.actor == kPeople) return;
+    for (const auto& turned : commit.groups) {
+      if (!turned.before || !turned.after || turned.after->deleting) continue;
+      const Group& g = *turned.after;
+      if (g.desired_capacity >= turned.before->desired_capacity || g.desired_capacity == g.max_size) continue;
+      const bool blind = scene->blind(commit.actor);
+      const Duration patience = 3 * g.metrics_period + kPeriods * kLongestPeriod;
+      int heard = 0, in_service = 0;
+      for (const auto& [id, instance] : scene->ledger.of(turned.group).instances) {
+        if (!is_serving(instance.state)) continue;
+        ++in_service;
+        if (commit.at - scene->heard_at(id) <= patience) ++heard;
+      }
+      if (blind || (in_service > 0 && heard == 0))
+        accuse(fmt::format("group {} was shrunk from {} to {} although {}", turned.group,
+                           turned.before->desired_capacity, g.desired_capacity,
+                           blind ? "no reading can be trusted" : "nobody of it was heard"));
+    }
+  }
+};
+
+// Two buckets in any window, at most: one that was full, and what flowed in since.
+class BlastRadius final : public Judge {
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.instances) {
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      Seen& seen = seen_[turned.group];
+      seen.peak = std::max(seen.peak, serving(records) + 1);
+      if (!replaces(commit, turned) || !records.group) continue;
+      const Cloud::Instance* truth = scene->cloud.find(turned.before->id);
+      if (!truth || !scene->cloud.lives(*truth)) continue;  // the provider takes it anyway
+      seen.moments.push_back(commit.at);
+      const Duration window = records.group->replacement_window;
+      while (seen.moments.front() <= commit.at - window) seen.moments.pop_front();
+      const double bucket = std::max(1.0, records.group->replacement_percent / 100 * seen.peak);
+      if (static_cast<double>(seen.moments.size()) > 2 * bucket + 1e-6)
+        accuse(fmt::format("group {}: {} were replaced within {}, at most {:.1f} may be", turned.group,
+                           seen.moments.size(), escala::to_text(window), 2 * bucket));
+    }
+  }
+  struct Seen {
+    std::deque<TimePoint> moments;
+    int peak = 0;
+  };
+  std::map<GroupName, Seen> seen_;
+};
+
+class ReplaceFirst final : public Judge {
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.instances) {
+      if (!replaces(commit, turned) || lost(*scene, turned.before->id)) continue;
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (!records.group || has_substitute(records, turned.before->id)) continue;
+      if (serving(records) < records.group->desired_capacity)
+        accuse(
+            fmt::format("{} of group {} was given up before its substitute serves", turned.before->id, turned.group));
+    }
+  }
+};
+
+class LaunchRate final : public Judge {
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.groups)
+      if (!turned.before) seen_.erase(turned.group);  // a new group under an old name
+    for (const auto& turned : commit.operations) {
+      if (!opened(turned, state::Operation::LAUNCH)) continue;
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (!records.group) continue;
+      std::deque<TimePoint>& moments = seen_[turned.group];
+      for (int i = 0; i < turned.after->count(); ++i) moments.push_back(commit.at);
+      while (moments.front() + 1h <= commit.at) moments.pop_front();
+      const int bound = launches_per_hour_bound(*records.group);
+      if (static_cast<int>(moments.size()) > bound)
+        accuse(
+            fmt::format("group {} launched {} within an hour, at most {} may be", turned.group, moments.size(), bound));
+    }
+  }
+  std::map<GroupName, std::deque<TimePoint>> seen_;
+};
+
+class BackOff final : public Judge {
+  using Offering = std::tuple<GroupName, std::string, std::string>;
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.groups)
+      if (!turned.after)
+        std::erase_if(failed_, [&](const auto& entry) { return std::get<0>(entry.first) == turned.group; });
+    // One that comes into service proves its offering.
+    for (const auto& turned : commit.instances)
+      if (turned.after && is_serving(turned.after->state))
+        failed_.erase({turned.group, turned.after->spec.id.str(), turned.after->zone.str()});
+    for (const auto& turned : commit.operations) {
+      const state::Operation& operation = turned.after ? *turned.after : *turned.before;
+      if (operation.kind() != state::Operation::LAUNCH) continue;
+      const Offering offering{turned.group, operation.spec().id(), operation.zone()};
+      if (turned.before && !turned.after) {
+        const bool made = std::any_of(commit.instances.begin(), commit.instances.end(), [&](const auto& instance) {
+          return !instance.before && instance.after && instance.after->launched_by.str() == operation.token();
+        });
+        if (made) {
+          failed_.erase(offering);
+        } else {
+          scene->marks.hit("launch refused");
+          // Several of one try count once: those begun before the failure that is known.
+          const auto known = failed_.find(offering);
+          if (known == failed_.end() || from_us(operation.created_at()) >= known->second) failed_[offering] = commit.at;
+        }
+      } else if (!turned.before) {
+        const auto failed = failed_.find(offering);
+        if (failed != failed_.end() && commit.at < failed->second + kLaunchBackOffBase / 2)
+          accuse(fmt::format("group {} tries zone {} again {} after it failed", turned.group, operation.zone(),
+                             escala::to_text(commit.at - failed->second)));
+      }
+    }
+  }
+  void power_cut() override { failed_.clear(); }  // what was noted without a sync may be lost with it
+  std::map<Offering, TimePoint> failed_;
+};
+
+// Of a group whose only policy is a simple one.
+class Cooldown final : public Judge {
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.groups) {
+      if (!turned.before || !turned.after) {
+        changed_.erase(turned.group);
+        continue;
+      }
+      if (commit.actor == kPeople || turned.after->desired_capacity == turned.before->desired_capacity) continue;
+      const Group& g = *turned.after;
+      if (g.policies.empty() || g.deleting) continue;
+      Duration cooldown = kMaxCooldown;
+      for (const Policy& policy : g.policies) {
+        const auto* simple = std::get_if<SimpleScaling>(&policy.kind);
+        cooldown = std::min(cooldown, simple ? simple->cooldown.value_or(g.default_cooldown) : Duration{0});
+      }
+      const int was = turned.before->desired_capacity;
+      if (was < g.min_size || was > g.max_size) continue;  // a bound moved it
+      const auto last = changed_.find(turned.group);
+      if (last != changed_.end() && commit.at < last->second + cooldown)
+        accuse(fmt::format("group {} was scaled again {} after the last time, its cooldown is {}", turned.group,
+                           escala::to_text(commit.at - last->second), escala::to_text(cooldown)));
+      changed_[turned.group] = commit.at;
+    }
+  }
+  static constexpr Duration kMaxCooldown{24h};
+  std::map<GroupName, TimePoint> changed_;
+};
+
+}  // namespace
+
+std::vector<JudgeRow> capacity_judges() {
+  return {
+      judge_row<Bounds>("bounds", "I-01", "min <= desired <= max in every committed state"),
+      judge_row<MaxSize>("max_size", "I-02",
+                         "no launch is begun that could bring more than max size and its margin of a tenth"),
+      judge_row<MinSize>("min_size", "I-03", "our own terminations never leave fewer than min size in service"),
+      judge_row<Protection>("protection", "I-04", "nobody protected from scale-in is chosen for scale-in"),
+      judge_row<Held>("held", "I-06",
+                      "nothing is begun that is suspended, and nothing at all of what is paused or observed"),
+      judge_row<FailStatic>("fail_static", "I-07", "a group that nobody can hear is never shrunk by a policy"),
+      judge_row<BlastRadius>("blast_radius", "I-20", "no more than two full budgets are replaced within one window"),
+      judge_row<ReplaceFirst>("replace_first", "I-21", "who is to be replaced goes only when its substitute serves"),
+      judge_row<LaunchRate>("launch_rate", "R7", "launches within any hour keep to the group's bound"),
+      judge_row<BackOff>("back_off", "I-37", "an offering that failed is not tried again before half its back-off"),
+      judge_row<Cooldown>("cooldown", "I-27", "a simple policy acts at most once per cooldown, restarts included"),
+  };
+}
+
+}  // namespace escala::sim

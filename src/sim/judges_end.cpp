@@ -1,0 +1,103 @@
+// Judges of the end: the faults have stopped, time enough has passed, and everything must be as it was asked to be.
+#include <algorithm>
+
+#include "engine/lifecycle.h"
+#include "sim/judge.h"
+#include "sim/settled.h"
+#include "store/activity.h"
+
+namespace escala::sim {
+
+std::string why_unsettled(const Scene& scene, const GroupName& group) {
+  const GroupRecords& records = scene.ledger.of(group);
+  size_t living = 0;
+  for (const auto& [id, instance] : scene.cloud.all())
+    living += instance.ours && instance.word.owner.group == group && scene.cloud.lives(instance) ? 1 : 0;
+  if (!records.group) {
+    if (!records.instances.empty() || !records.operations.empty()) return "deleted, and something of it is left";
+    return living > 0 ? fmt::format("deleted, and {} instances live", living) : "";
+  }
+  const Group& g = *records.group;
+  if (g.deleting) return "still being deleted";
+  if (!records.operations.empty())
+    return fmt::format("operation {} is open: {}", records.operations.begin()->first,
+                       records.operations.begin()->second.last_error());
+  if (serving(records) != g.desired_capacity)
+    return fmt::format("{} in service, {} desired", serving(records), g.desired_capacity);
+  for (const auto& [id, instance] : records.instances) {
+    if (!is_serving(instance.state)) return fmt::format("{} is {}", id, name(instance.state));
+    const Cloud::Instance* truth = scene.cloud.find(id);
+    if (!truth || !scene.cloud.runs(*truth)) return fmt::format("{} is in service and does not run", id);
+    if (instance.health != HealthStatus::Healthy) return fmt::format("{} is unhealthy: {}", id, instance.health_reason);
+  }
+  if (living != records.instances.size()) return fmt::format("{} live, {} are known", living, records.instances.size());
+  for (const auto& [key, activity] : records.activities)
+    if (!finished(activity)) return fmt::format("activity {} has no end", key);
+  return "";
+}
+
+namespace {
+
+class Settles final : public Judge {
+  void end() override {
+    for (const auto& [group, records] : scene->ledger.groups()) {
+      const std::string why = why_unsettled(*scene, group);
+      if (!why.empty()) accuse(fmt::format("group {} did not come to rest: {}", group, why));
+    }
+  }
+};
+
+class NoOrphans final : public Judge {
+  void end() override {
+    for (const auto& [id, instance] : scene->cloud.all()) {
+      if (!instance.ours || !scene->cloud.lives(instance) || scene->ledger.find(id)) continue;
+      accuse(fmt::format("{} lives, was launched for {} of group {}, and no record knows it", id,
+                         instance.word.owner.token, instance.word.owner.group));
+    }
+  }
+};
+
+class NoGhosts final : public Judge {
+  void end() override {
+    for (const auto& [group, records] : scene->ledger.groups())
+      for (const auto& [id, instance] : records.instances) {
+        const Cloud::Instance* truth = scene->cloud.find(id);
+        if (is_serving(instance.state) && (!truth || !scene->cloud.lives(*truth)))
+          accuse(fmt::format("{} of group {} is in service and does not exist", id, group));
+      }
+  }
+};
+
+// Every member came by one successful launch that people can look up.
+class Conservation final : public Judge {
+  void end() override {
+    for (const auto& [group, records] : scene->ledger.groups()) {
+      if (records.activities.size() >= kMaxActivitiesPerGroup - 1) continue;  // the oldest may have been swept
+      for (const auto& [id, instance] : records.instances) {
+        const auto launches =
+            std::count_if(records.activities.begin(), records.activities.end(), [&](const auto& entry) {
+              return entry.second.instance() == id.str() && entry.second.status() == state::Activity::SUCCESSFUL &&
+                     entry.second.description() == launch_description(id);
+            });
+        if (launches != 1 && !instance.launched_by.empty())
+          accuse(fmt::format("{} of group {} has {} successful launch activities", id, group, launches));
+      }
+    }
+  }
+};
+
+}  // namespace
+
+std::vector<JudgeRow> end_judges() {
+  return {
+      judge_row<Settles>(
+          "settles", "L-1 to L-5, L-7, L-8",
+          "when the faults stop every group reaches its desired capacity, every operation, hook, activity "
+          "and deletion ends"),
+      judge_row<NoOrphans>("no_orphans", "I-13", "when the faults stop nothing that carries our tag lives unknown"),
+      judge_row<NoGhosts>("no_ghosts", "I-14", "when the faults stop nobody is in service who does not exist"),
+      judge_row<Conservation>("conservation", "I-15", "every member has exactly one successful launch activity"),
+  };
+}
+
+}  // namespace escala::sim
