@@ -1,9 +1,17 @@
 #include "agent/agent.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "agent/collector.h"
 #include "agent/footprint.h"
+#include "agent/imds.h"
 #include "agent/reporter.h"
 #include "agent/responder.h"
 #include "agent/samplers.h"
@@ -39,10 +47,36 @@ class Agent {
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<Responder> responder_;
   std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<Imds> imds_;  // on EC2 alone
   std::unique_ptr<Workload> workload_;
   int exit_status_ = 0;
   bool stopping_ = false;
 };
+
+// The file's content; made where there is no file. Without a name it lives as long as this process.
+Result<std::string> session_secret(const std::string& path) {
+  const auto problem = [&](const char* what) {
+    return Error{ErrorKind::Unavailable, fmt::format("--session-file: {}: {}", path, what)};
+  };
+  std::string secret = secret_hex(32);
+  if (path.empty()) return secret;
+  const int made = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (made >= 0) {
+    const bool good = write(made, secret.data(), secret.size()) == static_cast<ssize_t>(secret.size());
+    close(made);
+    if (!good) {
+      unlink(path.c_str());
+      return problem("cannot be written");
+    }
+    return secret;
+  }
+  if (errno != EEXIST) return problem(std::strerror(errno));
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  const ssize_t n = fd < 0 ? -1 : read(fd, secret.data(), secret.size());
+  if (fd >= 0) close(fd);
+  if (n != static_cast<ssize_t>(secret.size())) return problem("holds no session; remove it to join anew");
+  return secret;
+}
 
 // Start: the ears first (an address that is taken must be known before the workload runs), then the workload, then
 // sampling and reporting. Stop: when the workload has ended, what it left running is killed, the last report goes out,
@@ -52,9 +86,16 @@ Status Agent::start() {
   // The wall clock: the time since boot would go back when the machine is rebooted, and an older incarnation is
   // refused.
   const auto incarnation = static_cast<uint64_t>(SystemClock().wall_now().time_since_epoch().count());
-  Identity identity{options_.instance, options_.group, options_.join_token, incarnation};
+  ESCALA_ASSIGN(const std::string session, session_secret(options_.session_file));
+  Identity identity{options_.instance, options_.group, options_.join_token, incarnation, session};
+  if (options_.instance == "imds") {
+    ESCALA_ASSIGN(ScrapeTarget target, imds_target(std::getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT")));
+    imds_ = std::make_unique<Imds>(loop_, std::move(target));
+    identity.instance = imds_instance_id(loop_, *imds_, [this] { return stopping_; });
+    if (stopping_) return {};
+  }
   std::optional<wire::TlsFiles> tls;
-  if (!options_.tls_certificate.empty())
+  if (!options_.tls_authority.empty())
     tls = wire::TlsFiles{options_.tls_certificate, options_.tls_key, options_.tls_authority};
 
   ESCALA_ASSIGN(std::unique_ptr<Sampler> sampler, make_sampler(options_, told_, loop_.now()));
@@ -84,6 +125,11 @@ Status Agent::start() {
     if (reporter_) reporter_->report(sample);
   });
   if (reporter_) reporter_->start();
+  if (imds_ && reporter_)
+    imds_->watch_notices([this](const std::string& notice) {
+      log_warning("agent", "this instance will be taken back: {}", notice);
+      reporter_->set_interruption(notice);
+    });
   loop_.after(kStartIsOver, [] { give_back_startup_pages(); });
   return {};
 }
@@ -147,7 +193,8 @@ int Agent::run() {
     std::fprintf(stderr, "escala-agent: %s\n", printable(started.error().message).c_str());
     return exit_status_ != 0 ? exit_status_ : started.error().kind == ErrorKind::Invalid ? 2 : 1;
   }
-  loop_.run();
+  if (!stopping_) loop_.run();
+  imds_.reset();
   reporter_.reset();
   loop_.poll(Duration{0});  // what was posted holds on to the loop
   return exit_status_;

@@ -97,7 +97,10 @@ constexpr std::array kOptions = {
            [](O& o, V v, E) { return set_address(o.manager, v); }},
     Option{"--group", "NAME", "the group this instance belongs to; else $ESCALA_GROUP",
            [](O& o, V v, E) { return set_text(o.group, v, wire::kMaxGroupBytes); }},
-    Option{"--instance", "ID", "the provider's id of this instance; else $ESCALA_INSTANCE_ID",
+    Option{"--session-file", "FILE", "keeps the secret that this instance joined with; made where missing",
+           [](O& o, V v, E) { return set_text(o.session_file, v, 4096); }},
+    Option{"--instance", "ID",
+           "the provider's id of this instance, or imds: asked of EC2's metadata service; else $ESCALA_INSTANCE_ID",
            [](O& o, V v, E) { return set_text(o.instance, v, wire::kMaxIdBytes); }},
     Option{"--listen", "ADDR:PORT", "answer polls here (port 0: any); without TLS on loopback only",
            [](O& o, V v, E) { return set_address(o.listen, v); }},
@@ -183,6 +186,7 @@ Status check(AgentOptions& options, Environment environment) {
   };
   fill(options.group, "ESCALA_GROUP");
   fill(options.instance, "ESCALA_INSTANCE_ID");
+  fill(options.join_token, "ESCALA_JOIN_TOKEN");
   fill(options.join_token, "ESCALA_TOKEN");
   if (options.manager.empty())
     if (const char* manager = environment("ESCALA_MANAGER"))
@@ -198,7 +202,10 @@ Status check(AgentOptions& options, Environment environment) {
   if (options.scrape && options.series.empty()) return invalid("--scrape: no series chosen; add --series SELECTOR");
   if (!options.scrape && !options.series.empty()) return invalid("--series: needs --scrape URL");
   const int tls = !options.tls_certificate.empty() + !options.tls_key.empty() + !options.tls_authority.empty();
-  if (tls != 0 && tls != 3) return invalid("--tls-cert, --tls-key and --tls-ca: all three are needed");
+  // The authority alone: the monitor proves itself by its certificate, we by our join token.
+  const bool authority_alone = tls == 1 && !options.tls_authority.empty();
+  if (tls != 0 && tls != 3 && !authority_alone)
+    return invalid("--tls-cert, --tls-key and --tls-ca: all three are needed, or --tls-ca alone");
   return {};
 }
 

@@ -31,7 +31,8 @@ struct AgentOptions {
   std::vector<SeriesSelector> series;
   std::string tls_certificate, tls_key, tls_authority, tls_name;
   LogLevel log_level = LogLevel::Info;
-  std::string join_token;  // from the environment only: arguments can be seen by every user
+  std::string session_file;  // where this agent keeps the secret that it joined with
+  std::string join_token;    // from the environment only: arguments can be seen by every user
   std::vector<std::string> command;
   bool help = false, version = false;
 };

@@ -145,6 +145,12 @@ void Reporter::set_workload(const v1::WorkloadStatus& workload) {
   flush();
 }
 
+void Reporter::set_interruption(const std::string& notice) {
+  interruption_ = notice;
+  waiting_.set_interruption(notice);
+  flush();
+}
+
 void Reporter::flush() {
   if (!client_) return;
   if (!introduced_) {
@@ -152,6 +158,8 @@ void Reporter::flush() {
     waiting_.set_group(options_.identity.group);
     waiting_.set_incarnation(options_.identity.incarnation);
     waiting_.set_join_token(options_.identity.join_token);
+    waiting_.set_session(options_.identity.session);
+    waiting_.set_interruption(interruption_);
   }
   if (workload_ && (workload_news_ || !introduced_)) *waiting_.mutable_workload() = *workload_;
   flushed_at_ = loop_.now();

@@ -17,6 +17,7 @@ namespace escala {
 struct Identity {
   std::string instance, group, join_token;
   uint64_t incarnation = 0;  // grows at each start: its moment, by the wall clock
+  std::string session;  // a secret of this agent's own, which the join token is exchanged for
 };
 
 struct ReporterOptions {
@@ -52,6 +53,8 @@ class Reporter {
   void report(const v1::Sample* sample);
   // Sent at once, and again at the start of each stream.
   void set_workload(const v1::WorkloadStatus& workload);
+  // The provider will take this instance back: sent at once, and again at the start of each stream.
+  void set_interruption(const std::string& notice);
   // Sends what waits, half-closes; done is called when the monitor has ended the stream too, or after kGoodbyeTime.
   void say_goodbye(std::function<void()> done);
   bool connected() const { return client_ && client_->connected(); }
@@ -82,6 +85,7 @@ class Reporter {
   Duration flushed_at_{0};
   std::optional<v1::WorkloadStatus> workload_;
   bool workload_news_ = false;
+  std::string interruption_;
   v1::Sample last_sent_;
   std::string bytes_;
   std::string last_complaint_;

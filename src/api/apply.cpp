@@ -273,6 +273,7 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
       spec = not_yet_there ? *planned : stored.value_or(state::LaunchSpec());
       use_spec(spec, group);
     }
+    place_in_subnets(spec, from.vpczoneidentifier(), from.availabilityzones_size() > 0, group);
     // What the document says of the agent outranks what follows from the launch configuration.
     if (from.escala().has_agentexpected()) group.agent_expected = from.escala().agentexpected();
     const std::string key = keys::group(group.name);

@@ -1,4 +1,5 @@
 #include "api/context.h"
+#include "api/convert.h"
 
 #include <fmt/format.h>
 
@@ -83,6 +84,7 @@ std::variant<LoadedInstance, ApiError> find_instance(const Context& context, con
 void put(Batch& batch, const LoadedGroup& loaded) {
   state::Group message = encode(loaded.group);
   message.set_api_document(loaded.document.SerializeAsString());
+  for (const std::string& subnet : subnets_of(loaded.document.vpczoneidentifier())) message.add_subnets(subnet);
   const std::string key = keys::group(loaded.group.name);
   batch.expect(key, loaded.version).put(key, message.SerializeAsString());
 }

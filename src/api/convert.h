@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/autoscaling.pb.h"
 #include "api/node.h"
@@ -28,6 +29,12 @@ std::optional<escala::LifecycleHook> to_hook(const LifecycleHook& from, const es
                                              const std::string& path, Faults& faults);
 escala::Tag to_tag(const Tag& from);
 state::LaunchSpec to_spec(const LaunchConfiguration& from, TimePoint now, const std::string& path, Faults& faults);
+// One without Process: what EC2 is to launch.
+void to_ec2_spec(const LaunchConfiguration& from, const std::string& path, state::LaunchSpec& spec, Faults& faults);
+// The ids in a VPCZoneIdentifier: "subnet-1, subnet-2".
+std::vector<std::string> subnets_of(const std::string& identifier);
+// Groups of EC2 that name subnets and no zones are balanced over the subnets themselves.
+void place_in_subnets(const state::LaunchSpec& spec, const std::string& identifier, bool zones_named, Group& group);
 // What the three messages that describe a group have in common, onto `group`; fields that are absent change nothing.
 // Sizes and desired capacity are the caller's (rule R17).
 void set_settings(const CreateAutoScalingGroupRequest& from, const std::string& path, Group& group, Faults& faults);

@@ -191,8 +191,7 @@ state::LaunchSpec to_spec(const LaunchConfiguration& from, TimePoint now, const 
   document.clear_launchconfigurationarn();
   to.set_api_document(document.SerializeAsString());
   if (!from.has_process()) {
-    add(faults, path,
-        "nothing to launch: this manager has the process provider, which needs Process: {Command: [...]}");
+    to_ec2_spec(from, path, to, faults);
     return to;
   }
   to.set_provider("process");

@@ -14,6 +14,19 @@ namespace {
 
 constexpr int kGroupsPerPage = 50;
 
+template <typename Request>
+Failure place_group(const Context& context, const Request& request, Group& group) {
+  if (!request.has_vpczoneidentifier()) return std::nullopt;
+  const std::string key = keys::spec(group.spec.id);
+  auto record = context.store.get(key);
+  if (!record) return from_error(record.error());
+  if (!*record) return std::nullopt;
+  auto spec = parse<state::LaunchSpec>(key, (*record)->value);
+  if (!spec) return from_error(spec.error());
+  place_in_subnets(*spec, request.vpczoneidentifier(), request.availabilityzones_size() > 0, group);
+  return std::nullopt;
+}
+
 Failure create_group(const Context& context, const CreateAutoScalingGroupRequest& request, Empty&) {
   return change(context, [&](Batch& batch) -> Failure {
     LoadedGroup made;
@@ -34,6 +47,7 @@ Failure create_group(const Context& context, const CreateAutoScalingGroupRequest
     ESCALA_API_TRY(use_spec(context, request.launchconfigurationname(), group, batch));
     Faults faults;
     set_settings(request, "", group, faults);
+    ESCALA_API_TRY(place_group(context, request, group));
     if (group.zones.empty()) group.zones.emplace_back(std::string(kDefaultZone));
     group.min_size = request.minsize();
     group.max_size = request.maxsize();
@@ -59,6 +73,7 @@ Failure update_group(const Context& context, const UpdateAutoScalingGroupRequest
                           ESCALA_API_TRY(use_spec(context, request.launchconfigurationname(), group, batch));
                         Faults faults;
                         set_settings(request, "", group, faults);
+                        ESCALA_API_TRY(place_group(context, request, group));
                         if (request.has_minsize()) group.min_size = request.minsize();
                         if (request.has_maxsize()) group.max_size = request.maxsize();
                         // Desired belongs to the autoscaler: without DesiredCapacity it is only pulled into the new
@@ -167,7 +182,8 @@ void use_spec(const state::LaunchSpec& spec, Group& group) {
   const bool first = group.spec.id.empty();
   group.spec = {.id = LaunchSpecId(spec.id()), .is_template = false, .created_at = from_us(spec.created_at())};
   // Instances without an agent would be given up for never having reported.
-  if (first || !spec.process().agent()) group.agent_expected = spec.process().agent();
+  const bool agent = spec.has_ec2() ? spec.ec2().agent() : spec.process().agent();
+  if (first || !agent) group.agent_expected = agent;
 }
 
 Failure set_tags(const google::protobuf::RepeatedPtrField<Tag>& tags, Group& group) {

@@ -30,6 +30,7 @@
 #include "app/children.h"
 #include "app/cli_parse.h"
 #include "app/commands.h"
+#include "app/ec2_setup.h"
 #include "app/state_dir.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -52,9 +53,11 @@ struct Wanted {
   std::string listen = kDefaultListen;
   std::string board;
   std::string agent;
+  std::string provider = "process";
+  Ec2Wanted ec2;
   int64_t slots = board::kMaxSlots;
   bool unsigned_changes = false;
-  double inventory_seconds = 5;
+  double inventory_seconds = 0;  // 0: as the provider's lists cost
   double max_wait_seconds = 2;
   LogLevel log_level = LogLevel::Info;
 };
@@ -126,6 +129,39 @@ int loop(Controller& controller, BoardMetrics& metrics, const SystemClock& clock
   }
 }
 
+// One list of 10,000 instances of EC2 is ten calls, and calls are limited; a list of processes costs nothing.
+constexpr double kInventorySeconds = 5, kEc2InventorySeconds = 30;
+
+struct Chosen {
+  std::shared_ptr<Driver> driver;
+  Ec2Setup ec2;
+  WorkerQueueOptions queue;
+  InventoryOptions inventory;
+};
+
+Result<Chosen> choose_provider(const Wanted& wanted, const std::shared_ptr<const SystemClock>& clock) {
+  Chosen out;
+  const std::string agent = wanted.agent.empty() ? default_agent() : wanted.agent;
+  double period = kInventorySeconds;
+  if (wanted.provider == "ec2") {
+    ESCALA_ASSIGN(out.ec2, make_ec2(wanted.ec2, wanted.dir, agent, clock));
+    out.driver = out.ec2.driver;
+    out.queue.threads = 8;
+    period = kEc2InventorySeconds;
+  } else {
+    ProcessDriverOptions options;
+    options.state_dir = wanted.dir;
+    options.agent_path = agent;
+    options.monitor_address_file = monitor_address_file(wanted.dir);
+    options.clock = clock;
+    ESCALA_ASSIGN(out.driver, ProcessDriver::open(options));
+  }
+  out.inventory.period = from_seconds(wanted.inventory_seconds > 0 ? wanted.inventory_seconds : period);
+  // Nothing that happens in a group makes lists of EC2 come sooner (rule R8).
+  if (wanted.provider == "ec2") out.inventory.hurry = out.inventory.period;
+  return out;
+}
+
 int run(const Wanted& wanted) {
   set_log_level(wanted.log_level);
   if (const Status made = make_state_dir(wanted.dir); !made.ok()) return fail(made.error());
@@ -140,28 +176,24 @@ int run(const Wanted& wanted) {
 
   auto board = board::board_of(wanted.dir, wanted.board);
   if (!board.ok()) return fail(board.error());
+  auto chosen = choose_provider(wanted, live_clock);
+  if (!chosen.ok()) return fail(chosen.error());
   BoardMetricsOptions board_options;
+  board_options.join_hash = chosen->ec2.join_hash;
   board_options.board = *board;
   board_options.slots = static_cast<uint32_t>(wanted.slots);
   board_options.boot_now = boot_time;
   auto metrics = BoardMetrics::attach(board_options);
   if (!metrics.ok()) return fail(metrics.error());
 
-  ProcessDriverOptions driver_options;
-  driver_options.state_dir = wanted.dir;
-  driver_options.agent_path = wanted.agent.empty() ? default_agent() : wanted.agent;
-  driver_options.monitor_address_file = monitor_address_file(wanted.dir);
-  driver_options.clock = live_clock;
-  auto driver = ProcessDriver::open(driver_options);
-  if (!driver.ok()) return fail(driver.error());
-  WorkerQueueOptions queue_options;
+  WorkerQueueOptions queue_options = chosen->queue;
   queue_options.on_completion = [&] { waker.wake(); };
-  WorkerQueue provider(*driver, queue_options);
+  WorkerQueue provider(chosen->driver, queue_options);
 
   LiveTable live;
   Random random(system_seed());
   ControllerOptions options;
-  options.inventory.period = from_seconds(wanted.inventory_seconds);
+  options.inventory = chosen->inventory;
   options.max_wait = from_seconds(wanted.max_wait_seconds);
   options.anchor = [&] { return clock.anchor(); };
   Controller controller({**store, provider, **metrics, live, random}, options);
@@ -201,9 +233,20 @@ int run_control(int argc, char** argv) {
   add_integer(cli, "--slots", wanted.slots, 1, board::kMaxSlots, "Instances the board has room for")
       ->default_str(std::to_string(wanted.slots));
   cli.add_option("--agent", wanted.agent, "Path of escala-agent; default: beside this executable");
+  cli.add_option("--provider", wanted.provider, "Where instances run")
+      ->check(CLI::IsMember({"process", "ec2"}))
+      ->capture_default_str();
+  cli.add_option("--ec2-region", wanted.ec2.region, "ec2: else AWS_REGION, or the profile's");
+  cli.add_option("--ec2-profile", wanted.ec2.profile, "ec2: of ~/.aws/config; else AWS_PROFILE, or default");
+  cli.add_option("--agent-listen", wanted.ec2.agent_listen,
+                 "ec2: address:port where new instances fetch the agent; empty: they get their own user data alone");
+  cli.add_option("--agent-url", wanted.ec2.agent_url,
+                 "ec2: how instances reach that; default: http, the monitor's address, that port");
+  cli.add_option("--manager-ca", wanted.ec2.manager_ca, "ec2: PEM file, who signed the monitor's certificate")
+      ->check(CLI::ExistingFile);
+  cli.add_flag("--ec2-public-addresses", wanted.ec2.public_addresses, "ec2: instances are reached by public address");
   add_number(cli, "--inventory-period", wanted.inventory_seconds, 0.5, 600,
-             "Seconds from one list of all instances to the next")
-      ->default_str(fmt::format("{}", wanted.inventory_seconds));
+             "Seconds from one list of all instances to the next; default 5, with ec2 30");
   add_number(cli, "--max-wait", wanted.max_wait_seconds, 0.1, 60,
              "Seconds after which a group is looked at again at the latest")
       ->default_str(fmt::format("{}", wanted.max_wait_seconds));

@@ -36,6 +36,8 @@ class Ctl {
   int policies();
   int explain();
   int export_records();
+  int doctor();  // ctl_ec2.cpp
+  int iam_policy();
 
   int set_desired();
   int suspend() { return processes("SuspendProcesses", "suspended"); }

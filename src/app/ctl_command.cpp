@@ -122,6 +122,12 @@ constexpr Subcommand kSubcommands[] = {
        app.add_flag("--force", options.force, "Terminate its instances");
        waits(app, options);
      }},
+    {"doctor", "Checks what a provider needs: credentials, clock, permissions, reachability", &Ctl::doctor,
+     [](CLI::App& app, CtlOptions& options) {
+       app.add_option("PROVIDER", options.group, "ec2")->required()->type_name("");
+     }},
+    {"iam-policy", "The least IAM policy with which groups of EC2 can be kept", &Ctl::iam_policy,
+     [](CLI::App&, CtlOptions&) {}},
     {"export", "Every record of the store as JSON", &Ctl::export_records,
      [](CLI::App& app, CtlOptions& options) {
        app.add_option("--prefix", options.prefix, "Only keys that begin so")->type_name("TEXT");

@@ -122,6 +122,7 @@ int run(const Wanted& wanted, bool agents_given) {
   if (!board.ok()) return fail(board.error(), 2);
   options.board = *board;
   options.slots = static_cast<uint32_t>(wanted.slots);
+  options.sessions_file = wanted.dir + "/sessions";
   options.limits.max_connections = agents;
   options.seed = system_seed();
 
@@ -169,9 +170,11 @@ int run_monitor(int argc, char** argv) {
   auto* certificate = cli.add_option("--tls-certificate", wanted.certificate, "PEM file; needed to listen off loopback")
                           ->check(CLI::ExistingFile);
   auto* key = cli.add_option("--tls-key", wanted.key, "PEM file")->check(CLI::ExistingFile);
-  auto* authority = cli.add_option("--tls-authority", wanted.authority, "PEM file: who signs the agents' certificates")
-                        ->check(CLI::ExistingFile);
-  certificate->needs(key)->needs(authority);
+  auto* authority =
+      cli.add_option("--tls-authority", wanted.authority,
+                     "PEM file: who signs the agents' certificates; without it agents must show join tokens")
+          ->check(CLI::ExistingFile);
+  certificate->needs(key);
   key->needs(certificate);
   authority->needs(certificate);
   add_log_level(cli, wanted.log_level);

@@ -21,11 +21,12 @@ namespace escala::app {
 int run_serve(int argc, char** argv) {
   CLI::App cli{"Runs monitor and control as two children and starts again whichever dies.", "escala serve"};
   std::string dir = default_state_dir();
-  std::string listen, monitor_listen, agent;
+  std::string listen, monitor_listen, agent, provider;
   cli.add_option("--state-dir", dir, "Where everything is kept")->capture_default_str();
   cli.add_option("--listen", listen, "control: address:port of the HTTP door");
   cli.add_option("--monitor-listen", monitor_listen, "monitor: address:port of the gRPC door");
   cli.add_option("--agent", agent, "Path of escala-agent");
+  cli.add_option("--provider", provider, "control: where instances run, process or ec2");
   std::vector<std::string> monitor_more, control_more;
   cli.add_option("--monitor-option", monitor_more, "Passed on to `escala monitor`; may be given often");
   cli.add_option("--control-option", control_more, "Passed on to `escala control`; may be given often");
@@ -41,6 +42,7 @@ int run_serve(int argc, char** argv) {
     out.insert(out.end(), more.begin(), more.end());
     return out;
   };
+  if (!provider.empty()) control_more.insert(control_more.end(), {"--provider", provider});
   if (!agent.empty()) control_more.insert(control_more.end(), {"--agent", agent});
 
   const SignalPipe signals(/*children=*/true);

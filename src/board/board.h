@@ -37,12 +37,19 @@ struct RosterGroup {
   friend bool operator==(const RosterGroup&, const RosterGroup&) = default;
 };
 
+// Whether an agent must show the join token of its launch. Open: it may be exchanged, once, for a session of the agent's
+// own. Closed: it has been, or its time is over; only that session speaks for the instance.
+enum class Join : uint8_t { NotNeeded, Open, Closed };
+using JoinHash = std::array<uint8_t, 32>;  // SHA-256 of the token
+
 struct RosterEntry {
   InstanceId instance;
   uint32_t group = 0;         // index of its RosterGroup
   uint32_t generation = 0;    // grows each time the slot gets another instance; readings carry it back
   std::string agent_address;  // for polling; may be empty
   LifecycleState state = LifecycleState::Pending;
+  Join join = Join::NotNeeded;
+  JoinHash join_hash{};
   friend bool operator==(const RosterEntry&, const RosterEntry&) = default;
 };
 

@@ -21,7 +21,7 @@ static_assert(std::endian::native == std::endian::little);
 static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(std::atomic<uint64_t>) == 8);
 static_assert(std::atomic<uint32_t>::is_always_lock_free && sizeof(std::atomic<uint32_t>) == 4);
 
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 inline constexpr uint64_t kRosterMagic = 0x52545352'4C435345;    // "ESCLRSTR" as bytes
 inline constexpr uint64_t kReadingsMagic = 0x474E4452'4C435345;  // "ESCLRDNG"
 inline constexpr size_t kPageBytes = 4096;
@@ -129,16 +129,18 @@ static_assert(sizeof(GaugeCell) == 128);
 // --------------------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kInstanceBytes = 64;
-inline constexpr size_t kAddressBytes = 168;
+inline constexpr size_t kAddressBytes = 136;
 struct EntryPayload {
   uint32_t generation = 0;  // 0 = empty
   uint32_t group = 0;
   uint8_t state = 0;  // LifecycleState
   uint8_t instance_length = 0;
   uint8_t address_length = 0;
-  std::array<uint8_t, 5> reserved{};
+  uint8_t join = 0;  // Join
+  std::array<uint8_t, 4> reserved{};
   std::array<char, kInstanceBytes> instance{};
   std::array<char, kAddressBytes> address{};
+  JoinHash join_hash{};
 };
 static_assert(sizeof(EntryPayload) == 248);
 using EntryCell = Cell<sizeof(EntryPayload) / 8>;

@@ -96,7 +96,7 @@ TEST(Region, RefusesHostileFieldsWithARightCheck) {
     EXPECT_EQ(board.reader().error().kind, ErrorKind::Invalid) << what;
   };
   refused("magic", [](FixedHeader& h) { h.magic = kRosterMagic; });
-  refused("version", [](FixedHeader& h) { h.layout_version = 2; });
+  refused("version", [](FixedHeader& h) { h.layout_version = 3; });
   refused("no slots", [](FixedHeader& h) { h.slots = 0; });
   refused("more slots than the file holds", [](FixedHeader& h) { h.slots = kMaxSlots; });
   refused("too many slots", [](FixedHeader& h) { h.slots = UINT32_MAX; });

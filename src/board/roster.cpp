@@ -46,6 +46,8 @@ std::optional<EntryPayload> encode(const RosterEntry& entry) {
   to.generation = entry.generation;
   to.group = entry.group;
   to.state = static_cast<uint8_t>(entry.state);
+  to.join = static_cast<uint8_t>(entry.join);
+  to.join_hash = entry.join_hash;
   to.instance_length = static_cast<uint8_t>(entry.instance.str().size());
   if (entry.instance.empty() || entry.generation == 0 || !put_text(entry.instance.str(), to.instance))
     return std::nullopt;
@@ -58,12 +60,12 @@ std::optional<EntryPayload> encode(const RosterEntry& entry) {
 }
 
 std::optional<RosterEntry> decode(const EntryPayload& from) {
-  if (from.generation == 0 || from.state >= kLifecycleStates) return std::nullopt;
+  if (from.generation == 0 || from.state >= kLifecycleStates || from.join > static_cast<uint8_t>(Join::Closed)) return std::nullopt;
   const auto instance = take_text(from.instance, from.instance_length);
   const auto address = take_text(from.address, from.address_length);
   if (!instance || instance->empty() || !address) return std::nullopt;
   return RosterEntry{InstanceId(*instance), from.group, from.generation, *address,
-                     static_cast<LifecycleState>(from.state)};
+                     static_cast<LifecycleState>(from.state), static_cast<Join>(from.join), from.join_hash};
 }
 
 std::optional<GroupPayload> encode(const RosterGroup& group) {

@@ -88,6 +88,10 @@ void BoardMetrics::publish_place(const Group& group, const Place& place) {
   entry.generation = place.generation;
   entry.agent_address = place.published.agent_address;
   entry.state = place.published.state;
+  if (options_.join_hash && !place.published.launched_by.empty()) {
+    entry.join = place.published.may_join ? board::Join::Open : board::Join::Closed;
+    entry.join_hash = options_.join_hash(place.published.launched_by);
+  }
   roster_->put(place.slot, entry);
 }
 

@@ -21,6 +21,8 @@ struct BoardMetricsOptions {
   Duration stale_after{3s};            // a monitor that has not beaten for so long is dead or stopped
   Duration check_regions{1s};          // how often both regions are looked for under their names
   std::function<Duration()> boot_now;  // CLOCK_BOOTTIME: what the board's times are measured in
+  // Hash of the join token of a launch; empty where agents need none.
+  std::function<board::JoinHash(const Token&)> join_hash{};
 };
 
 class BoardMetrics final : public MetricSource {

@@ -27,6 +27,8 @@ struct Watched {
   InstanceId instance;
   std::string agent_address;  // for polling; may be empty
   LifecycleState state = LifecycleState::Pending;
+  Token launched_by{};    // the launch whose join token its agent shows; empty: attached
+  bool may_join = false;  // it is new and has not reported yet
   friend bool operator==(const Watched&, const Watched&) = default;
 };
 struct WatchList {

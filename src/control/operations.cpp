@@ -54,7 +54,7 @@ void Operations::put(state::Operation intent, Revision version, bool ask_again) 
   Entry& entry = at->second;
   entry.intent = std::move(intent);
   entry.version = version;
-  if (ask_again) entry.issued = false;
+  if (ask_again) entry.again = true, entry.issued = false;
   if (!fresh) return;
   auto& tokens = by_group_[group];
   tokens.insert(std::lower_bound(tokens.begin(), tokens.end(), token), token);
@@ -63,7 +63,8 @@ void Operations::put(state::Operation intent, Revision version, bool ask_again) 
 void Operations::inherit(state::Operation intent, Revision version) {
   const Token token(intent.token());
   put(std::move(intent), version);
-  entries_.at(token).unsure = true;
+  Entry& entry = entries_.at(token);
+  entry.unsure = entry.again = true;
 }
 
 void Operations::note_outcome(const Token& token, const Status& outcome) {
@@ -135,7 +136,7 @@ TimePoint Operations::submit_due(TimePoint now, const std::string& cluster, cons
         log_warning("control", "operation {}: {}", token, asked.error().message);
         return now + kRetryBase;
       }
-      entry.issued = true;
+      entry.issued = entry.again = true;
       entry.issued_at = now;
     }
     next = std::min(next, due_at(entry));
@@ -157,6 +158,7 @@ Status Operations::submit(Entry& entry, const std::string& cluster, const Store&
   request.kind = RequestKind::Launch;
   request.zone = ZoneName(intent.zone());
   request.count = intent.count();
+  request.again = entry.again;
   for (const auto& tag : intent.tags()) request.tags.push_back({tag.key(), tag.value(), tag.propagate_at_launch()});
   const std::string key = keys::spec(LaunchSpecId(intent.spec().id()));
   const auto refuse = [&](Error error) {
@@ -170,8 +172,58 @@ Status Operations::submit(Entry& entry, const std::string& cluster, const Store&
   auto spec = parse<state::LaunchSpec>(key, (*record)->value);
   if (!spec.ok()) return refuse(spec.error());
   request.spec = to_launch_spec(*spec);
+  if (spec->has_ec2()) {
+    const std::string group_key = keys::group(request.group);
+    const auto group = store.get(group_key);
+    if (!group.ok()) return group.error();
+    if (*group) {
+      const auto message = parse<state::Group>(group_key, (*group)->value);
+      if (message.ok()) request.spec.ec2.subnets.assign(message->subnets().begin(), message->subnets().end());
+    }
+  }
   return provider.submit(request);
 }
+
+namespace {
+
+Ec2BlockDevice to_block_device(const state::Ec2BlockDevice& from) {
+  Ec2BlockDevice to{from.device_name(), from.virtual_name(), from.no_device(), from.snapshot_id(),
+                    from.volume_type(), from.volume_size(),  from.iops(),      from.throughput()};
+  if (from.has_delete_on_termination()) to.delete_on_termination = from.delete_on_termination();
+  if (from.has_encrypted()) to.encrypted = from.encrypted();
+  return to;
+}
+
+Ec2Spec to_ec2_spec(const state::Ec2Spec& from) {
+  Ec2Spec to;
+  to.launch_template_id = from.launch_template_id();
+  to.launch_template_name = from.launch_template_name();
+  to.launch_template_version = from.launch_template_version();
+  to.key_name = from.key_name();
+  to.security_groups.assign(from.security_groups().begin(), from.security_groups().end());
+  to.instance_profile = from.instance_profile();
+  to.user_data = from.user_data();
+  for (const auto& device : from.block_devices()) to.block_devices.push_back(to_block_device(device));
+  if (from.has_ebs_optimized()) to.ebs_optimized = from.ebs_optimized();
+  if (from.has_monitoring()) to.monitoring = from.monitoring();
+  if (from.has_public_ip()) to.public_ip = from.public_ip();
+  to.spot = from.spot();
+  to.spot_price = from.spot_price();
+  to.tenancy = from.tenancy();
+  to.placement_group = from.placement_group();
+  to.metadata_tokens = from.metadata_tokens();
+  to.metadata_endpoint = from.metadata_endpoint();
+  to.metadata_hops = from.metadata_hops();
+  to.agent = from.agent();
+  to.agent_arguments.assign(from.agent_arguments().begin(), from.agent_arguments().end());
+  for (const std::string& type : from.override_types()) to.overrides.push_back({type});
+  to.mixed = from.mixed();
+  to.on_demand_base = from.on_demand_base();
+  to.on_demand_percent = from.on_demand_percent();
+  return to;
+}
+
+}  // namespace
 
 LaunchSpec to_launch_spec(const state::LaunchSpec& record) {
   LaunchSpec spec;
@@ -189,6 +241,7 @@ LaunchSpec to_launch_spec(const state::LaunchSpec& record) {
   spec.process.agent_arguments.assign(process.agent_arguments().begin(), process.agent_arguments().end());
   spec.process.stop_grace = Duration{process.stop_grace()};
   spec.process.service_port = static_cast<uint16_t>(process.service_port());
+  if (record.has_ec2()) spec.ec2 = to_ec2_spec(record.ec2());
   return spec;
 }
 

@@ -62,12 +62,14 @@ class Operations {
     state::Operation intent;
     Revision version = 0;
     bool issued = false;
+    bool again = false;  // the provider may have been asked before, by us or by a process before us
     TimePoint issued_at{};
     // An earlier asking, by us or by who was here before us, may have been carried out without our hearing of it.
     bool unsure = false;
   };
 
-  // As the store has it now. An intent that was known keeps whether it is issued, unless it is to be asked again.
+  // As the store has it now. An intent that was known keeps whether it is issued, unless it is to be asked again: the
+  // provider is then told that it may know the token.
   void put(state::Operation intent, Revision version, bool ask_again = false);
   // What one asking came to: unknown outcomes are remembered with the intent.
   void note_outcome(const Token& token, const Status& outcome);

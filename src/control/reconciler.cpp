@@ -405,7 +405,8 @@ Status Reconciler::publish() {
   if (seen_.group.agent_expected)
     for (const auto& [id, member] : members_)
       if (member.instance.provider_state != ProviderState::Gone)
-        list.instances.push_back({id, member.agent_address, member.instance.state});
+        list.instances.push_back({id, member.agent_address, member.instance.state, member.instance.launched_by,
+                                  !member.instance.agent_reported && is_coming(member.instance.state)});
   return context_->metrics.watch(list);
 }
 

@@ -39,10 +39,11 @@ struct Intake::Buffers {
   escala::v1::Instruction instruction;
 };
 
-Intake::Intake(wire::EventLoop& loop, Peers& peers, Recorder& recorder, IntakeOptions options)
+Intake::Intake(wire::EventLoop& loop, Peers& peers, Recorder& recorder, Sessions& sessions, IntakeOptions options)
     : loop_(loop),
       peers_(peers),
       recorder_(recorder),
+      sessions_(sessions),
       options_(options),
       random_(options.seed),
       admission_(options.admissions_per_second, options.admission_burst),
@@ -150,6 +151,7 @@ Peer* Intake::greet(wire::ServerCall& call, bool stream) {
               "nobody expects this instance of that group");
     return nullptr;
   }
+  if (!proven(call, *peer)) return nullptr;
   if (report.incarnation() < peer->incarnation) {
     ++recorder_.counter(MonitorCounter::Impostors);
     log_warning("monitor", "two agents say that they are instance {}; the one started later counts", report.instance());
@@ -166,6 +168,29 @@ Peer* Intake::greet(wire::ServerCall& call, bool stream) {
   if (report.incarnation() > peer->incarnation && peer->call != nullptr)
     log_info("monitor", "instance {}: another agent took its place", report.instance());
   return peer;
+}
+
+bool Intake::proven(wire::ServerCall& call, const Peer& peer) {
+  if (peer.entry.join == board::Join::NotNeeded && !options_.joins_required) return true;
+  const escala::v1::Report& report = buffers_->report;
+  switch (sessions_.judge(peer.entry, report.join_token(), report.session())) {
+    case Sessions::Verdict::Welcome:
+      return true;
+    case Sessions::Verdict::NotYet:
+      // Of an instance whose launch is not on the roster as such yet, or whose time is over.
+      ++recorder_.counter(MonitorCounter::Strangers);
+      send_away(call, stranger_retry(report.instance(), loop_.now()), GrpcCode::PermissionDenied,
+                "this instance's join token is not open");
+      return false;
+    case Sessions::Verdict::Impostor:
+      break;
+  }
+  ++recorder_.counter(MonitorCounter::Impostors);
+  log_warning("monitor", "{}: refused as instance {}: {}", call.peer_address(), report.instance(),
+              report.join_token().empty() ? "it shows neither the session of that instance nor a join token"
+                                          : "its join token is wrong, or was used by another agent before");
+  send_away(call, kStrangerRetryMax, GrpcCode::PermissionDenied, "the join token is wrong or was used before");
+  return false;
 }
 
 Duration Intake::stranger_retry(const std::string& instance, Duration now) {

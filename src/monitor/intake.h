@@ -11,6 +11,7 @@
 #include "monitor/admission.h"
 #include "monitor/peers.h"
 #include "monitor/recorder.h"
+#include "monitor/sessions.h"
 #include "wire/event_loop.h"
 #include "wire/grpc.h"
 
@@ -18,6 +19,7 @@ namespace escala {
 
 struct IntakeOptions {
   bool identities_required = false;  // with TLS: the certificate must name the instance (S-07)
+  bool joins_required = false;       // off loopback without client certificates: everybody needs a join token
   double admissions_per_second = 4000;
   double admission_burst = 4000;
   uint64_t seed = 1;
@@ -26,7 +28,7 @@ struct IntakeOptions {
 // Threads: the loop's.
 class Intake {
  public:
-  Intake(wire::EventLoop& loop, Peers& peers, Recorder& recorder, IntakeOptions options);
+  Intake(wire::EventLoop& loop, Peers& peers, Recorder& recorder, Sessions& sessions, IntakeOptions options);
   ~Intake();
   void serve_on(wire::Server& server);
 
@@ -59,6 +61,8 @@ class Intake {
   void refuse(wire::ServerCall& call, const Error& why);
   // The peer that this first report speaks for; otherwise the call has been answered and must not be touched again.
   Peer* greet(wire::ServerCall& call, bool stream);
+  // False: the call has been answered and must not be touched again.
+  bool proven(wire::ServerCall& call, const Peer& peer);
   Duration stranger_retry(const std::string& instance, Duration now);
   void send_away(wire::ServerCall& call, Duration reconnect_after, wire::GrpcCode code, std::string message);
   std::string instruction(const Peer& peer, Duration reconnect_after);
@@ -67,6 +71,7 @@ class Intake {
   wire::EventLoop& loop_;
   Peers& peers_;
   Recorder& recorder_;
+  Sessions& sessions_;
   IntakeOptions options_;
   Random random_;
   Admission admission_;

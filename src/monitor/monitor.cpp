@@ -25,12 +25,15 @@ Result<std::unique_ptr<Monitor>> Monitor::start(wire::EventLoop& loop, MonitorOp
   };
   monitor->peers_ = std::make_unique<Peers>(options.board, std::move(handlers));
   IntakeOptions intake;
-  intake.identities_required = options.tls.has_value();
+  intake.identities_required = options.tls && !options.tls->authority.empty();
+  intake.joins_required = options.tls && options.tls->authority.empty();
+  ESCALA_ASSIGN(monitor->sessions_, Sessions::open(options.sessions_file));
   intake.admissions_per_second = options.admissions_per_second;
   intake.admission_burst = options.admission_burst;
   intake.seed = options.seed;
-  monitor->intake_ = std::make_unique<Intake>(loop, *monitor->peers_, *monitor->recorder_, intake);
-  monitor->poller_ = std::make_unique<Poller>(loop, *monitor->peers_, *monitor->recorder_, PollerOptions{options.tls});
+  monitor->intake_ = std::make_unique<Intake>(loop, *monitor->peers_, *monitor->recorder_, *monitor->sessions_, intake);
+  monitor->poller_ = std::make_unique<Poller>(loop, *monitor->peers_, *monitor->recorder_,
+                                              PollerOptions{intake.joins_required ? std::nullopt : options.tls});
   wire::ServerOptions server;
   server.listen = options.listen;
   server.tls = options.tls;

@@ -23,7 +23,8 @@ namespace escala {
 
 struct MonitorOptions {
   std::string listen = "127.0.0.1:7770";
-  std::optional<wire::TlsFiles> tls;
+  std::optional<wire::TlsFiles> tls;  // without an authority agents show join tokens, not certificates
+  std::string sessions_file;          // which agent speaks for which instance, across restarts; empty: forgotten
   board::BoardName board;
   uint32_t slots = board::kMaxSlots;
   wire::ServerLimits limits;
@@ -61,6 +62,7 @@ class Monitor {
   // In the order of their making; the server goes first, so that no call outlives what it speaks to.
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<Peers> peers_;
+  std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<Intake> intake_;
   std::unique_ptr<Poller> poller_;
   std::unique_ptr<wire::Server> server_;

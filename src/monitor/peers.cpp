@@ -103,6 +103,8 @@ void Peers::take_entry(uint32_t slot, const std::optional<board::RosterEntry>& e
     peer->entry.group = entry->group;
     peer->entry.agent_address = entry->agent_address;
     peer->entry.state = entry->state;
+    peer->entry.join = entry->join;
+    peer->entry.join_hash = entry->join_hash;
     peer->group = std::move(group);
     handlers_.changed(*peer);
     return;

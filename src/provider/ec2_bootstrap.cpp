@@ -55,8 +55,19 @@ ESCALA_MANAGER=@MANAGER@
 ESCALA_GROUP=@GROUP@
 ESCALA_JOIN_TOKEN=@TOKEN@
 END
-set -- --instance imds --session-file "$dir/session"
+printf 'ESCALA_AGENT="%s"\n' "$bin/escala-agent" >>"$dir/agent.env"
+cat >"$dir/run" <<'END'
+#!/bin/sh
+dir=$(dirname "$0")
+set -a
+. "$dir/agent.env"
+set +a
+cd /
+set -- --instance imds --session-file "$dir/session" @ARGUMENTS@
 if [ -s "$dir/manager-ca.pem" ]; then set -- "$@" --tls-ca "$dir/manager-ca.pem"; fi
+exec "$ESCALA_AGENT" "$@"
+END
+chmod 0700 "$dir/run"
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
   cat >/etc/systemd/system/escala-agent.service <<END
 [Unit]
@@ -64,8 +75,7 @@ Description=Escala agent
 Wants=network-online.target
 After=network-online.target
 [Service]
-EnvironmentFile=$dir/agent.env
-ExecStart=$bin/escala-agent $*
+ExecStart=$dir/run
 Restart=always
 RestartSec=1
 [Install]
@@ -74,16 +84,7 @@ END
   systemctl daemon-reload
   systemctl enable --now escala-agent.service
 else
-  (
-    set -a
-    . "$dir/agent.env"
-    set +a
-    cd /
-    while :; do
-      "$bin/escala-agent" "$@" && break
-      sleep 1
-    done
-  ) </dev/null >>"$dir/agent.log" 2>&1 &
+  (while ! "$dir/run"; do sleep 1; done) </dev/null >>"$dir/agent.log" 2>&1 &
 fi
 )sh";
 
@@ -91,6 +92,11 @@ std::string replaced(std::string text, std::string_view what, std::string_view w
   for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
     text.replace(at, what.size(), with);
   return text;
+}
+
+// As one word of a shell, whatever is in it.
+std::string quoted(const std::string& text) {
+  return "'" + replaced(text, "'", "'\\''") + "'";
 }
 
 // Goes between single quotes, or alone on a line: only what means nothing to a shell.
@@ -133,18 +139,20 @@ std::string gzip(std::string_view data) {
   return out;
 }
 
-Result<std::string> bootstrap_script(const BootstrapSettings& settings, const std::string& group,
-                                     const std::string& join_token) {
+Result<std::string> bootstrap_script(const BootstrapSettings& settings, const BootstrapOf& who) {
+  const auto& [group, join_token, arguments] = who;
   for (const auto& [what, text] :
        {std::pair{"the manager's address", &settings.manager}, std::pair{"the agent's URL", &settings.agent_url},
         std::pair{"the join token", &join_token}})
     if (text->empty() || !harmless(*text))
       return Error{ErrorKind::Invalid,
                    fmt::format("user data: {} is '{}', which cannot stand in a script", what, *text)};
-  // Names of groups hold any printable character but ':': quoted as the shell and systemd both read it.
-  if (group.find('\'') != std::string::npos || group.find('\\') != std::string::npos)
-    return Error{ErrorKind::Invalid,
-                 fmt::format("group '{}': a name with ' or \\ cannot be told to an agent by user data", group)};
+  std::string quoted_arguments;
+  for (const std::string& argument : arguments) {
+    if (argument.find_first_of(std::string_view("\n\r\0", 3)) != std::string::npos)
+      return Error{ErrorKind::Invalid, "user data: an argument of the agent has more than one line"};
+    quoted_arguments += quoted_arguments.empty() ? quoted(argument) : " " + quoted(argument);
+  }
   if (settings.agent_sha256.size() != 64 || !harmless(settings.agent_sha256))
     return Error{ErrorKind::Invalid, "user data: the agent's SHA-256 has 64 hexadecimal digits"};
   if (settings.authority.size() > kMaxAuthorityBytes || settings.authority.find("\nEND\n") != std::string::npos)
@@ -158,13 +166,14 @@ Result<std::string> bootstrap_script(const BootstrapSettings& settings, const st
   text = replaced(std::move(text), "@CA@", pem.empty() ? "''" : "yes");
   text = replaced(std::move(text), "@PEM@", pem);
   text = replaced(std::move(text), "@MANAGER@", settings.manager);
-  text = replaced(std::move(text), "@GROUP@", "'" + group + "'");
+  text = replaced(std::move(text), "@GROUP@", quoted(group));
+  text = replaced(std::move(text), "@ARGUMENTS@", quoted_arguments);
   return replaced(std::move(text), "@TOKEN@", join_token);
 }
 
-Result<std::string> bootstrap_user_data(const BootstrapSettings& settings, const std::string& group,
-                                        const std::string& join_token, const std::string& users_own) {
-  ESCALA_ASSIGN(const std::string script, bootstrap_script(settings, group, join_token));
+Result<std::string> bootstrap_user_data(const BootstrapSettings& settings, const BootstrapOf& who,
+                                        const std::string& users_own) {
+  ESCALA_ASSIGN(const std::string script, bootstrap_script(settings, who));
   // A boundary that occurs in neither part, and follows from them alone.
   const std::string boundary = "==escala-" + hex(sha256(script + users_own)).substr(0, 32);
   std::string mime = fmt::format(

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -20,13 +22,19 @@ struct BootstrapSettings {
   std::string authority;     // PEM: who signs the monitor's certificate (and the https of agent_url); empty: plaintext
 };
 
+// Of one launch.
+struct BootstrapOf {
+  std::string group;
+  std::string join_token;
+  std::vector<std::string> agent_arguments;
+};
+
 // gzip of a MIME multipart: our part, then the user's. Invalid when that is over EC2's bound, or a setting cannot be
 // quoted.
-Result<std::string> bootstrap_user_data(const BootstrapSettings& settings, const std::string& group,
-                                        const std::string& join_token, const std::string& users_own);
+Result<std::string> bootstrap_user_data(const BootstrapSettings& settings, const BootstrapOf& who,
+                                        const std::string& users_own);
 // Our part alone: a shell script.
-Result<std::string> bootstrap_script(const BootstrapSettings& settings, const std::string& group,
-                                     const std::string& join_token);
+Result<std::string> bootstrap_script(const BootstrapSettings& settings, const BootstrapOf& who);
 
 // RFC 1952, without time or name.
 std::string gzip(std::string_view data);

@@ -104,6 +104,7 @@ void add_tags(AwsParams& params, const ProviderRequest& request) {
     add(kTagCluster, request.cluster);
     add(kTagGroup, request.group.str());
     add(kTagIntent, request.token.str());
+    if (request.zone.str().starts_with("subnet-")) add(kTagZone, request.zone.str());
     for (const Tag& tag : request.tags) add(tag.key, tag.value);
   }
 }
@@ -268,7 +269,7 @@ Result<Ec2Driver::Made> Ec2Driver::run_instances(const ProviderRequest& request,
     const Ownership owner{request.cluster, request.group, request.token};
     if (instance.owner != owner) untagged.push_back(instance.id);
     instance.owner = owner;
-    if (instance.zone.empty() || request.zone.str().starts_with("subnet-")) instance.zone = request.zone;
+    if (instance.zone.empty()) instance.zone = request.zone;
     made.push_back(std::move(instance));
   }
   if (made.empty()) return Error{ErrorKind::Unknown, "RunInstances: the answer names no instance"};
@@ -347,7 +348,8 @@ Result<std::string> Ec2Driver::user_data(const ProviderRequest& request) const {
   const Ec2Spec& spec = request.spec.ec2;
   if (spec.agent && options_.bootstrap) {
     ESCALA_ASSIGN(const BootstrapSettings settings, options_.bootstrap());
-    return bootstrap_user_data(settings, request.group.str(), options_.join_token(request.token), spec.user_data);
+    return bootstrap_user_data(
+        settings, {request.group.str(), options_.join_token(request.token), spec.agent_arguments}, spec.user_data);
   }
   if (spec.user_data.size() > kMaxUserDataBytes)
     return Error{ErrorKind::Invalid,
@@ -583,6 +585,7 @@ ProviderInstance Ec2Driver::read_instance(const XmlElement& item, bool& spot) co
     if (key == kTagCluster) out.owner.cluster = tag.get("value");
     if (key == kTagGroup) out.owner.group = GroupName(tag.get("value"));
     if (key == kTagIntent) out.owner.token = Token(tag.get("value"));
+    if (key == kTagZone) out.zone = ZoneName(tag.get("value"));
   }
   spot = item.at("instanceLifecycle").text() == "spot";
   return out;

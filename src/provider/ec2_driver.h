@@ -35,6 +35,7 @@ inline constexpr size_t kMaxUserTags = 45;  // EC2 takes 50
 inline constexpr const char* kTagCluster = "escala:cluster";
 inline constexpr const char* kTagGroup = "escala:group";
 inline constexpr const char* kTagIntent = "escala:intent";
+inline constexpr const char* kTagZone = "escala:zone";  // of groups that are balanced over subnets: the subnet
 
 struct Ec2DriverOptions {
   std::string endpoint;

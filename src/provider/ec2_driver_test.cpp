@@ -272,12 +272,14 @@ const BootstrapSettings kBootstrap{"10.0.0.5:7770", "http://10.0.0.5:8781/agent"
 
 TEST(Bootstrap, PutsTheUsersOwnDataUnchangedAfterOurs) {
   const std::string own = "#cloud-config\npackages: [nginx]\n";
-  const auto data = bootstrap_user_data(kBootstrap, "web blue$", "token", own);
+  const auto data = bootstrap_user_data(kBootstrap, {"web blue$", "token", {"--series", "it's"}}, own);
   ASSERT_TRUE(data.ok()) << data.error().message;
-  EXPECT_EQ(*data, *bootstrap_user_data(kBootstrap, "web blue$", "token", own));  // the same bytes, always
+  EXPECT_EQ(*data, *bootstrap_user_data(kBootstrap, {"web blue$", "token", {"--series", "it's"}},
+                                        own));  // the same bytes, always
   const std::string mime = gunzip(*data);
   EXPECT_LT(mime.find("ESCALA_JOIN_TOKEN=token"), mime.find(own));
   EXPECT_THAT(mime, HasSubstr("ESCALA_GROUP='web blue$'"));
+  EXPECT_THAT(mime, HasSubstr("'--series' 'it'\\''s'"));
   EXPECT_THAT(mime, HasSubstr("Content-Type: text/cloud-config"));
   EXPECT_THAT(mime, HasSubstr("\n\n" + own));
   EXPECT_LT(data->size(), 4'000U);
@@ -286,12 +288,12 @@ TEST(Bootstrap, PutsTheUsersOwnDataUnchangedAfterOurs) {
 TEST(Bootstrap, RefusesWhatWouldNotFitOrCouldNotBeQuoted) {
   std::string noise;
   for (int i = 0; i < 1000; ++i) noise += sha256(std::to_string(i));
-  EXPECT_THAT(bootstrap_user_data(kBootstrap, "web", "t", noise).error().message, HasSubstr("EC2 takes 16384"));
-  EXPECT_FALSE(bootstrap_user_data(kBootstrap, "it's", "t", "").ok());
-  EXPECT_FALSE(bootstrap_user_data(kBootstrap, "web", "t;reboot", "").ok());
+  EXPECT_THAT(bootstrap_user_data(kBootstrap, {"web", "t", {}}, noise).error().message, HasSubstr("EC2 takes 16384"));
+  EXPECT_FALSE(bootstrap_user_data(kBootstrap, {"web", "t", {"a\nb"}}, "").ok());
+  EXPECT_FALSE(bootstrap_user_data(kBootstrap, {"web", "t;reboot", {}}, "").ok());
   BootstrapSettings bad = kBootstrap;
   bad.agent_url = "http://x/$(reboot)";
-  EXPECT_FALSE(bootstrap_user_data(bad, "web", "t", "").ok());
+  EXPECT_FALSE(bootstrap_user_data(bad, {"web", "t", {}}, "").ok());
 }
 
 }  // namespace

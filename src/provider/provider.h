@@ -62,6 +62,7 @@ struct Ec2Spec {
   std::string metadata_tokens, metadata_endpoint;  // empty: "required" (IMDSv2 alone), or what the template says
   int metadata_hops = 0;                           // 0 = 1
   bool agent = true;                               // user data installs escala-agent, and runs the user's own after it
+  std::vector<std::string> agent_arguments;
   std::vector<std::string> subnets;
   // Mixed instances: types in the order to try them; how many are on demand at least, and which share of the others.
   std::vector<Ec2Override> overrides;

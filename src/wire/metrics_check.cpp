@@ -125,6 +125,7 @@ Status check_report(v1::Report& report) {
   ESCALA_TRY(text("instance", report.instance(), kMaxIdBytes));
   ESCALA_TRY(text("group", report.group(), kMaxGroupBytes));
   ESCALA_TRY(text("join_token", report.join_token(), kMaxTokenBytes));
+  ESCALA_TRY(text("session", report.session(), kMaxTokenBytes));
   ESCALA_TRY(text("interruption", report.interruption(), kMaxInterruptionBytes));
   ESCALA_TRY(workload(report.workload()));
   return check_samples(*report.mutable_samples());

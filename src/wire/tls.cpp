@@ -65,6 +65,7 @@ Status load(SSL_CTX* context, const TlsFiles& files) {
       return file_error("key", files.key);
     if (SSL_CTX_check_private_key(context) != 1) return file_error("key does not fit its certificate:", files.key);
   }
+  if (files.authority.empty()) return {};
   if (SSL_CTX_load_verify_locations(context, files.authority.c_str(), nullptr) != 1)
     return file_error("authority", files.authority);
   return {};
@@ -73,15 +74,17 @@ Status load(SSL_CTX* context, const TlsFiles& files) {
 }  // namespace
 
 Result<std::shared_ptr<TlsContext>> TlsContext::for_server(const TlsFiles& files) {
-  if (files.certificate.empty() || files.key.empty() || files.authority.empty())
-    return Error{ErrorKind::Invalid, "TLS of a server needs a certificate, its key and the authority of its clients"};
+  if (files.certificate.empty() || files.key.empty())
+    return Error{ErrorKind::Invalid, "TLS of a server needs a certificate and its key"};
   ignore_sigpipe();
   std::shared_ptr<TlsContext> out(new TlsContext(SSL_CTX_new(TLS_server_method())));
   set_common(out->get());
   SSL_CTX_set_options(out->get(), SSL_OP_CIPHER_SERVER_PREFERENCE);
   ESCALA_TRY(load(out->get(), files));
-  SSL_CTX_set_client_CA_list(out->get(), SSL_load_client_CA_file(files.authority.c_str()));
-  SSL_CTX_set_verify(out->get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  if (!files.authority.empty()) {
+    SSL_CTX_set_client_CA_list(out->get(), SSL_load_client_CA_file(files.authority.c_str()));
+    SSL_CTX_set_verify(out->get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  }
   SSL_CTX_set_alpn_select_cb(out->get(), choose_alpn, nullptr);
   return out;
 }

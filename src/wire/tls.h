@@ -1,5 +1,6 @@
 // A non-blocking socket, plain or under TLS: the one place that knows OpenSSL. TLS 1.2 or later, ALPN "h2", and on the
-// server's side always a certificate of the peer (threat S-01). Nothing of OpenSSL is touched without TLS.
+// server's side a certificate of the peer (threat S-01), unless no authority is given: then whoever calls must prove
+// itself in another way (monitor/sessions.h). Nothing of OpenSSL is touched without TLS.
 #pragma once
 
 #include <sys/types.h>
@@ -22,7 +23,7 @@ namespace escala::wire {
 // nobody has chosen otherwise.
 class TlsContext {
  public:
-  // Invalid, naming the file, when one cannot be read, the key does not fit, or the authority is missing.
+  // Invalid, naming the file, when one cannot be read or the key does not fit.
   static Result<std::shared_ptr<TlsContext>> for_server(const TlsFiles& files);
   // A certificate of our own is optional here: servers of ours ask for it.
   static Result<std::shared_ptr<TlsContext>> for_client(const TlsFiles& files);
