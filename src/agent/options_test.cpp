@@ -76,7 +76,7 @@ TEST(Options, WhatBelongsTogether) {
   EXPECT_EQ(message({"--manager", "a:1", "--group", "g", "--instance", "i", "--series", "a=b"}),
             "--series: needs --scrape URL");
   EXPECT_EQ(message({"--manager", "a:1", "--group", "g", "--instance", "i", "--tls-cert", "x"}),
-            "--tls-cert, --tls-key and --tls-ca: all three are needed");
+            "--tls-cert, --tls-key and --tls-ca: all three are needed, or --tls-ca alone");
 }
 
 TEST(Options, TheEnvironmentFillsIn) {

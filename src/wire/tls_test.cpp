@@ -195,7 +195,7 @@ TEST_F(Tls, FilesThatDoNotServeAreNamed) {
   refused({"/nowhere.pem", good.key, good.authority}, "/nowhere.pem");
   refused({good.certificate, another.key, good.authority}, another.key);
   refused({good.certificate, good.key, "/nowhere.pem"}, "/nowhere.pem");
-  refused({good.certificate, good.key, ""}, "authority");
+  refused({"", good.key, good.authority}, "certificate");
 }
 
 }  // namespace
