@@ -23,8 +23,10 @@ MAY_INCLUDE = {
     "monitor": {"wire", "board", "engine", "base"},
     "control": {"store", "provider", "board", "engine", "base"},
     "api": {"store", "engine", "base"},
+    "traffic": {"store", "engine", "base"},
+    "notify": {"store", "engine", "base"},
     "sim": {"api", "control", "store", "provider", "board", "engine", "base"},
-    "app": {"sim", "agent", "monitor", "control", "api", "wire", "board", "store", "provider", "engine", "base"},
+    "app": {"sim", "agent", "monitor", "control", "api", "traffic", "notify", "wire", "board", "store", "provider", "engine", "base"},
 }
 
 # Within these folders (tests apart) a second run must equal the first.

@@ -2,16 +2,58 @@
 
 #include <algorithm>
 
+#include "api/audit.h"
+#include "api/routes.h"
 #include "api/validate.h"
 
 namespace escala::api {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+// What may carry passwords and tokens is not written down (S-11).
+void withhold(Message& message) {
+  const auto* reflection = message.GetReflection();
+  std::vector<const FieldDescriptor*> set;
+  reflection->ListFields(message, &set);
+  for (const FieldDescriptor* field : set) {
+    if (field->name() == "UserData" || field->name() == "Environment") {
+      reflection->ClearField(&message, field);
+      if (!field->is_repeated()) reflection->SetString(&message, field, "(withheld)");
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_map()) {
+      if (!field->is_repeated()) {
+        withhold(*reflection->MutableMessage(&message, field));
+      } else {
+        for (int i = 0; i < reflection->FieldSize(message, field); ++i)
+          withhold(*reflection->MutableRepeatedMessage(&message, field, i));
+      }
+    }
+  }
+}
+
+std::string without_secrets(const Message& request) {
+  const std::unique_ptr<Message> copy(request.New());
+  copy->CopyFrom(request);
+  withhold(*copy);
+  const Result<std::string> json = to_json(*copy);
+  if (!json) return "";
+  if (json->size() <= kMaxAuditParameters) return *json;
+  size_t end = kMaxAuditParameters;
+  while (end > 0 && (static_cast<unsigned char>((*json)[end]) & 0xC0U) == 0x80U) --end;
+  return json->substr(0, end) + "...";
+}
+
+}  // namespace
 
 std::span<const Action> actions() {
   static const std::vector<Action> all = [] {
     std::vector<Action> rows;
     for (const auto theme :
          {group_actions, instance_actions, launch_configuration_actions, policy_actions, schedule_actions, hook_actions,
-          process_actions, tag_actions, activity_actions, own_actions})
+          process_actions, tag_actions, activity_actions, limit_actions, access_key_actions, refresh_actions,
+          warm_pool_actions, membership_actions, traffic_actions, notification_actions, collection_actions,
+          own_actions})
       for (Action& action : theme()) rows.push_back(std::move(action));
     std::sort(rows.begin(), rows.end(), [](const Action& a, const Action& b) { return a.name < b.name; });
     return rows;
@@ -27,10 +69,24 @@ const Action* find_action(std::string_view name) {
 
 Failure perform(const Context& context, const Action& action, const google::protobuf::Message& request,
                 google::protobuf::Message& response) {
-  Faults faults;
-  validate(request, faults);
-  ESCALA_API_TRY(failure_of(faults));
-  return action.run(context, request, response);
+  const auto run = [&]() -> Failure {
+    if (auto denied = authorize(context, action, request)) return denied;
+    Faults faults;
+    validate(request, faults);
+    ESCALA_API_TRY(failure_of(faults));
+    return action.run(context, request, response);
+  };
+  Failure failed = run();
+  if (context.audit != nullptr && (action.changes || (failed && failed->code == "AccessDenied")))
+    context.audit->write({.at = context.clock.wall_now(),
+                          .request_id = context.request_id,
+                          .who = context.caller != nullptr ? context.caller->key_id : "owner",
+                          .from = context.from,
+                          .action = std::string(action.name),
+                          .parameters = without_secrets(request),
+                          .outcome = failed ? failed->code : "ok",
+                          .revision = context.store.revision()});
+  return failed;
 }
 
 }  // namespace escala::api

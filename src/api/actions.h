@@ -11,6 +11,7 @@
 #include <span>
 #include <string_view>
 
+#include "api/access.h"
 #include "api/context.h"
 
 namespace escala::api {
@@ -21,15 +22,43 @@ struct Action {
   const google::protobuf::Message* request = nullptr;  // prototypes, for reflection
   const google::protobuf::Message* response = nullptr;
   std::function<Failure(const Context&, const google::protobuf::Message&, google::protobuf::Message&)> run;
+  // What the caller must be allowed (api/access): by default operate to change, read to read.
+  Role role = Role::Read;
+  bool listing = false;     // names no group: answers about those that the caller sees
+  bool owner_only = false;  // over the unix socket only
 };
 
 template <typename Request, typename Response>
 Action row(std::string_view name, bool changes, Failure (*handler)(const Context&, const Request&, Response&)) {
   return {
-      name, changes, &Request::default_instance(), &Response::default_instance(),
+      name,
+      changes,
+      &Request::default_instance(),
+      &Response::default_instance(),
       [handler](const Context& context, const google::protobuf::Message& request, google::protobuf::Message& response) {
         return handler(context, static_cast<const Request&>(request), static_cast<Response&>(response));
-      }};
+      },
+      changes ? Role::Operate : Role::Read,
+  };
+}
+// What makes and unmakes things, or sees everything.
+template <typename Request, typename Response>
+Action admin_row(std::string_view name, bool changes, Failure (*handler)(const Context&, const Request&, Response&)) {
+  Action action = row(name, changes, handler);
+  action.role = Role::Admin;
+  return action;
+}
+template <typename Request, typename Response>
+Action listing_row(std::string_view name, Failure (*handler)(const Context&, const Request&, Response&)) {
+  Action action = row(name, false, handler);
+  action.listing = true;
+  return action;
+}
+template <typename Request, typename Response>
+Action owner_row(std::string_view name, bool changes, Failure (*handler)(const Context&, const Request&, Response&)) {
+  Action action = admin_row(name, changes, handler);
+  action.owner_only = true;
+  return action;
 }
 inline constexpr bool kReads = false;
 inline constexpr bool kChanges = true;
@@ -48,9 +77,18 @@ std::vector<Action> hook_actions();
 std::vector<Action> process_actions();
 std::vector<Action> tag_actions();
 std::vector<Action> activity_actions();
+std::vector<Action> refresh_actions();
+std::vector<Action> warm_pool_actions();
+std::vector<Action> membership_actions();
+std::vector<Action> traffic_actions();
+std::vector<Action> notification_actions();
+std::vector<Action> collection_actions();
+std::vector<Action> limit_actions();
+std::vector<Action> access_key_actions();
 std::vector<Action> own_actions();
 
-// Validates and runs: what every face does once it has a request message.
+// Validates, asks whether the caller may, runs, and writes it down (api/audit): what every face does once it has a
+// request message.
 Failure perform(const Context& context, const Action& action, const google::protobuf::Message& request,
                 google::protobuf::Message& response);
 

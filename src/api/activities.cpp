@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "api/actions.h"
 #include "api/paging.h"
@@ -36,6 +37,37 @@ std::string order_of(const std::string& key) {
   return key.substr(key.rfind('/') + 1);
 }
 
+// StartTimeLowerBound, StartTimeUpperBound, Status; every filter must hold.
+std::variant<bool, ApiError> passes(const state::Activity& activity,
+                                    const google::protobuf::RepeatedPtrField<Filter>& filters) {
+  bool all = true;
+  for (const Filter& filter : filters) {
+    if (filter.name() == "Status") {
+      all = all && wants(filter.values(), status_code(activity.status()));
+      continue;
+    }
+    const bool lower = filter.name() == "StartTimeLowerBound";
+    if (!lower && filter.name() != "StartTimeUpperBound")
+      return validation_error(fmt::format(
+          "Filter type {} is not correct. Allowed Filter types are: StartTimeLowerBound StartTimeUpperBound Status",
+          shown(filter.name())));
+    if (filter.values_size() != 1) return validation_error(filter.name() + " takes one moment");
+    const Result<TimePoint> bound = parse_iso8601(filter.values(0));
+    if (!bound) return validation_error(filter.name() + ": " + bound.error().message);
+    all = all && (lower ? from_us(activity.start()) >= *bound : from_us(activity.start()) <= *bound);
+  }
+  return all;
+}
+
+// Which groups are still there.
+std::variant<std::set<std::string>, ApiError> living(const Context& context) {
+  auto records = context.store.scan(keys::kGroups);
+  if (!records) return from_error(records.error());
+  std::set<std::string> out;
+  for (const Record& record : *records) out.insert(record.key);
+  return out;
+}
+
 Failure describe(const Context& context, const DescribeScalingActivitiesRequest& request,
                  DescribeScalingActivitiesResponse& response) {
   constexpr std::string_view kOperation = "DescribeScalingActivities";
@@ -47,6 +79,12 @@ Failure describe(const Context& context, const DescribeScalingActivitiesRequest&
   if (!records) return from_error(records.error());
   std::sort(records->begin(), records->end(),
             [](const Record& a, const Record& b) { return order_of(a.key) > order_of(b.key); });
+  ESCALA_API_LOAD(const std::set<std::string> groups, living(context));
+  // Of a named group the history is told also after its end, as `escala ctl activities` does; of all groups together
+  // only when asked for.
+  const bool also_deleted = request.includedeletedgroups() || request.has_autoscalinggroupname();
+  if (auto bad = passes(state::Activity(), request.filters()); std::holds_alternative<ApiError>(bad))
+    return std::get<ApiError>(bad);
   std::string last;
   for (const Record& record : *records) {
     const std::string order = order_of(record.key);
@@ -54,12 +92,19 @@ Failure describe(const Context& context, const DescribeScalingActivitiesRequest&
     auto activity = parse<state::Activity>(record.key, record.value);
     if (!activity) return from_error(activity.error());
     if (!wants(request.activityids(), activity->id())) continue;
+    if (!sees(context, activity->group())) continue;
+    const bool deleted = !groups.contains(keys::group(GroupName(activity->group())));
+    if (deleted && !also_deleted) continue;
+    ESCALA_API_LOAD(const bool passed, passes(*activity, request.filters()));
+    if (!passed) continue;
     if (static_cast<size_t>(response.activities_size()) == page_size(request, kActivitiesPerPage)) {
       go_on_after(context, kOperation, last, response);
       return std::nullopt;
     }
     last = order;
-    from_activity(*activity, *response.add_activities());
+    Activity& out = *response.add_activities();
+    from_activity(*activity, out);
+    if (deleted) out.set_autoscalinggroupstate("Deleted");
   }
   return std::nullopt;
 }
@@ -79,7 +124,7 @@ void from_activity(const state::Activity& from, Activity& to) {
 }
 
 std::vector<Action> activity_actions() {
-  return {row("DescribeScalingActivities", kReads, describe)};
+  return {listing_row("DescribeScalingActivities", describe)};
 }
 
 }  // namespace escala::api

@@ -8,16 +8,6 @@
 namespace escala::api {
 namespace {
 
-std::variant<LoadedGroup, ApiError> decode_group(const Record& record) {
-  auto message = parse<state::Group>(record.key, record.value);
-  if (!message) return from_error(message.error());
-  auto group = decode(*message);
-  if (!group) return from_error(group.error().in(record.key));
-  LoadedGroup loaded{.group = std::move(*group), .document = {}, .version = record.version};
-  if (!loaded.document.ParseFromString(message->api_document())) loaded.document.Clear();
-  return loaded;
-}
-
 std::variant<LoadedInstance, ApiError> decode_instance(const GroupName& group, const Record& record) {
   auto message = parse<state::Instance>(record.key, record.value);
   if (!message) return from_error(message.error());
@@ -36,11 +26,21 @@ ApiError no_such_group(const std::string& name) {
       fmt::format("AutoScalingGroup name not found - AutoScalingGroup '{}' not found", shown(name)));
 }
 
+std::variant<LoadedGroup, ApiError> load_group(const Record& record) {
+  auto message = parse<state::Group>(record.key, record.value);
+  if (!message) return from_error(message.error());
+  auto group = decode(*message);
+  if (!group) return from_error(group.error().in(record.key));
+  LoadedGroup loaded{.group = std::move(*group), .document = {}, .version = record.version};
+  if (!loaded.document.ParseFromString(message->api_document())) loaded.document.Clear();
+  return loaded;
+}
+
 std::variant<LoadedGroup, ApiError> load_group(const Context& context, const GroupName& name) {
   auto record = context.store.get(keys::group(name));
   if (!record) return from_error(record.error());
   if (!*record) return no_such_group(name.str());
-  return decode_group(**record);
+  return load_group(**record);
 }
 
 std::variant<std::vector<LoadedGroup>, ApiError> load_groups(const Context& context, std::string_view after_key,
@@ -50,7 +50,7 @@ std::variant<std::vector<LoadedGroup>, ApiError> load_groups(const Context& cont
   std::vector<LoadedGroup> out;
   out.reserve(records->size());
   for (const Record& record : *records) {
-    ESCALA_API_LOAD(LoadedGroup loaded, decode_group(record));
+    ESCALA_API_LOAD(LoadedGroup loaded, load_group(record));
     out.push_back(std::move(loaded));
   }
   return out;
@@ -72,7 +72,7 @@ std::variant<LoadedInstance, ApiError> find_instance(const Context& context, con
   auto groups = context.store.scan(keys::kGroups);
   if (!groups) return from_error(groups.error());
   for (const Record& record : *groups) {
-    ESCALA_API_LOAD(const LoadedGroup group, decode_group(record));
+    ESCALA_API_LOAD(const LoadedGroup group, load_group(record));
     auto found = context.store.get(keys::instance(group.group.name, id));
     if (!found) return from_error(found.error());
     if (*found) return decode_instance(group.group.name, **found);

@@ -26,10 +26,22 @@ inline constexpr size_t kMaxPartsPerGroup = 125;  // of policies, alarms and sch
 inline constexpr size_t kMaxHooks = 50;
 inline constexpr size_t kMaxTags = 50;
 
+class AuditLog;
+class Gate;
+struct Caller;
+
 struct Context {
   Store& store;
   LiveTable& live;
   const Clock& clock;
+  Gate* gate = nullptr;       // null: nothing is signed, everybody is the owner (tests, tools)
+  AuditLog* audit = nullptr;  // null: nothing is written down
+  // Of the request at hand. No caller: the owner, over the unix socket, who may do everything.
+  const Caller* caller = nullptr;
+  std::string request_id;
+  std::string from;  // "127.0.0.1:40312", "unix"
+  bool balanced = false;    // there is a load balancer to attach groups to
+  Duration launch_wait{0};  // how long LaunchInstances may wait for the provider's answer
   std::function<uint64_t()> seed = system_seed;  // of ids and tokens; a simulation gives its own
 };
 
@@ -51,6 +63,7 @@ struct LoadedInstance {
 // "AutoScalingGroup name not found - ..." when there is none.
 ApiError no_such_group(const std::string& name);
 std::variant<LoadedGroup, ApiError> load_group(const Context& context, const GroupName& name);
+std::variant<LoadedGroup, ApiError> load_group(const Record& record);
 // Every group whose name comes after `after`, by name, at most limit.
 std::variant<std::vector<LoadedGroup>, ApiError> load_groups(const Context& context, std::string_view after_key,
                                                              size_t limit);

@@ -47,10 +47,16 @@ void check_whole(const Group& group, const std::string& path, Faults& faults);
 void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to);
 void from_predictive_metric(const PredictiveScaling& policy, PredictiveScalingMetricSpecification& to);
 void from_alarm(const GroupName& group, const Alarm& alarm, MetricAlarm& to);
+// The two alarms that a target tracking policy is: high grows the group, low shrinks it. As AWS makes them; they are
+// told, not kept, and go with the policy.
+std::vector<MetricAlarm> tracking_alarms(const GroupName& group, const Policy& policy);
+// The alarms that drive a policy: its own, or those that name it among their actions.
+void add_alarms(const Group& group, const Policy& policy, google::protobuf::RepeatedPtrField<AlarmReference>& to);
 void from_scheduled(const GroupName& group, const ScheduledAction& action, ScheduledUpdateGroupAction& to);
 void from_hook(const GroupName& group, const escala::LifecycleHook& hook, LifecycleHook& to);
 void from_tag(const GroupName& group, const escala::Tag& tag, Tag& to);
-void from_instance(const GroupName& group, const Instance& instance, InstanceDetails& to);
+void from_instance(const Instance& instance, InstanceDetails& to);
+void from_instance(const GroupName& group, const Instance& instance, AutoScalingInstanceDetails& to);
 void from_spec(const state::LaunchSpec& spec, LaunchConfiguration& to);
 void from_settings(const Group& group, EscalaSettings& to);
 std::string health_check_type(const HealthChecks& checks);
@@ -59,8 +65,11 @@ std::string health_check_type(const HealthChecks& checks);
 // programs that insist on them. The uuid is made of the name and the moment of creation.
 std::string group_arn(const Group& group);
 std::string policy_arn(const GroupName& group, const PolicyName& policy);
+std::string alarm_arn(const std::string& alarm);
 // The name within a policy's ARN; the text itself when it is no ARN.
 std::string policy_name_of(const std::string& name_or_arn);
+// The name of the group within a policy's ARN; "" when it is no ARN.
+std::string group_name_of(const std::string& policy_arn);
 
 // Adds item to a list sorted by name, in place of the one with its name.
 template <typename T>

@@ -1,10 +1,13 @@
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 
 #include "api/convert.h"
 #include "api/suggest.h"
+#include "api/topics.h"
 #include "api/validate.h"
+#include "engine/lifecycle.h"
 #include "engine/schedule.h"
 #include "store/records.h"
 
@@ -70,6 +73,54 @@ void set_escala(const EscalaSettings& from, Group& group) {
 }
 
 template <typename Message>
+void from_instance_common(const Instance& instance, Message& to) {
+  to.set_instanceid(instance.id.str());
+  to.set_availabilityzone(instance.zone.str());
+  to.set_lifecyclestate(std::string(name(instance.state)));
+  to.set_healthstatus(std::string(name(instance.health)));
+  if (!instance.spec.is_template) to.set_launchconfigurationname(instance.spec.id.str());
+  to.set_protectedfromscalein(instance.protected_from_scale_in);
+  if (!instance.instance_type.empty()) to.set_instancetype(instance.instance_type);
+  if (!instance.address.empty()) to.set_address(instance.address);
+  to.set_launchtime(iso8601(instance.launched_at));
+  to.set_statesince(iso8601(instance.state_since));
+  if (!instance.health_reason.empty()) to.set_healthreason(instance.health_reason);
+  if (waits_for_hooks(instance.state))
+    for (const HookWait& wait : instance.hooks)
+      if (!wait.continued)
+        to.add_waitingfor(fmt::format("hook {} until {}, then {}", wait.hook, iso8601(wait.deadline),
+                                      wait.default_continue ? "CONTINUE" : "ABANDON"));
+}
+
+constexpr int kMinLifetime = 86'400;  // seconds; 0 = none
+
+// How its instances are replaced. -1 for both percentages ends a maintenance policy, as in AWS.
+template <typename Message>
+void set_upkeep(const Message& from, const std::string& path, Group& group, Faults& faults) {
+  const auto inner = [&](const char* field) { return path.empty() ? std::string(field) : path + "." + field; };
+  if (from.has_maxinstancelifetime()) {
+    const int lifetime = from.maxinstancelifetime();
+    if (lifetime != 0 && lifetime < kMinLifetime)
+      add(faults, inner("MaxInstanceLifetime"), fmt::format("{} is neither 0 nor at least {}", lifetime, kMinLifetime));
+    group.max_instance_lifetime = std::chrono::seconds(lifetime);
+  }
+  if (from.has_capacityrebalance()) group.capacity_rebalance = from.capacityrebalance();
+  if (!from.has_instancemaintenancepolicy()) return;
+  const InstanceMaintenancePolicy& policy = from.instancemaintenancepolicy();
+  const int low = policy.minhealthypercentage(), high = policy.maxhealthypercentage();
+  if (!policy.has_minhealthypercentage() || !policy.has_maxhealthypercentage())
+    return add(faults, inner("InstanceMaintenancePolicy"),
+               "both MinHealthyPercentage and MaxHealthyPercentage are needed");
+  group.maintenance.reset();
+  if (low == -1 && high == -1) return;
+  if (low < 0 || high < 100 || high - low > 100)
+    return add(
+        faults, inner("InstanceMaintenancePolicy"),
+        fmt::format("{}..{} percent: expected 0..100 and 100..200, at most 100 apart, or -1 for both", low, high));
+  group.maintenance = MaintenancePolicy{low, high};
+}
+
+template <typename Message>
 void set_common(const Message& from, const std::string& path, Group& group, Faults& faults) {
   const auto inner = [&](const char* field) { return path.empty() ? std::string(field) : path + "." + field; };
   if (from.availabilityzones_size() > 0) {
@@ -97,6 +148,7 @@ void set_common(const Message& from, const std::string& path, Group& group, Faul
   }
   if (from.has_newinstancesprotectedfromscalein())
     group.protect_new_instances = from.newinstancesprotectedfromscalein();
+  set_upkeep(from, path, group, faults);
   if (from.has_escala()) set_escala(from.escala(), group);
 }
 
@@ -108,6 +160,33 @@ std::optional<TimePoint> to_moment(const std::string& text, const char* field, c
     return std::nullopt;
   }
   return *at;
+}
+
+// User data that is a script is what an instance runs, as it is on EC2: AWS's own tools can then describe a process.
+// "#!/bin/sh -e" and the rest become /bin/sh -e -c <the rest>.
+std::optional<ProcessSettings> script_settings(const std::string& user_data) {
+  std::string text(user_data.size(), '\0');
+  std::string clean;
+  for (const char c : user_data)
+    if (c != '\n' && c != '\r') clean += c;
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                      reinterpret_cast<const unsigned char*>(clean.data()), static_cast<int>(clean.size()));
+  if (size < 0) return std::nullopt;
+  text.resize(static_cast<size_t>(size));
+  for (size_t i = clean.size(); i > 0 && clean[i - 1] == '=' && !text.empty(); --i) text.pop_back();
+  const size_t line = std::min(text.find('\n'), text.size());
+  if (!text.starts_with("#!") || find_bad_character(text) != std::string::npos) return std::nullopt;
+  ProcessSettings settings;
+  for (size_t start = 2; start < line;) {
+    const size_t end = std::min(text.find(' ', start), line);
+    if (end > start) settings.add_command(text.substr(start, end - start));
+    start = end + 1;
+  }
+  if (settings.command_size() == 0) return std::nullopt;
+  settings.add_command("-c");
+  settings.add_command(text.substr(std::min(line + 1, text.size())));
+  return settings;
 }
 
 }  // namespace
@@ -127,7 +206,10 @@ std::optional<ScheduledAction> to_scheduled(const ScheduledUpdateGroupAction& fr
   const size_t before = faults.size();
   ScheduledAction to;
   to.name = ActionName(from.scheduledactionname());
-  if (from.has_starttime()) to.start = to_moment(from.starttime(), "StartTime", path, faults);
+  if (from.has_starttime() && from.has_time() && from.starttime() != from.time())
+    add(faults, path, "StartTime and Time are two names of one thing, and differ");
+  if (from.has_starttime() || from.has_time())
+    to.start = to_moment(from.has_starttime() ? from.starttime() : from.time(), "StartTime", path, faults);
   if (from.has_endtime()) to.end = to_moment(from.endtime(), "EndTime", path, faults);
   to.recurrence = from.recurrence();
   to.time_zone = from.timezone();
@@ -137,7 +219,7 @@ std::optional<ScheduledAction> to_scheduled(const ScheduledUpdateGroupAction& fr
   if (from.has_timezone())
     if (const Status good = check_time_zone(from.timezone()); !good)
       add(faults, path + ".TimeZone", good.error().message);
-  if (!from.has_recurrence() && !from.has_starttime())
+  if (!from.has_recurrence() && !from.has_starttime() && !from.has_time())
     add(faults, path, "a scheduled action needs a StartTime or a Recurrence");
   if (!from.has_recurrence() && to.start && *to.start <= now)
     add(faults, path + ".StartTime", fmt::format("{} is in the past (it is {})", iso8601(*to.start), iso8601(now)));
@@ -171,6 +253,12 @@ std::optional<escala::LifecycleHook> to_hook(const LifecycleHook& from, const es
   if (from.has_heartbeattimeout()) to.heartbeat_timeout = std::chrono::seconds(from.heartbeattimeout());
   if (from.has_defaultresult()) to.default_continue = from.defaultresult() == "CONTINUE";
   if (from.has_notificationmetadata()) to.notification_metadata = from.notificationmetadata();
+  if (from.has_notificationtargetarn()) to.notification_target = from.notificationtargetarn();  // "" = none any more
+  if (!to.notification_target.empty())
+    if (auto wrong = wrong_topic(to.notification_target)) {
+      add(faults, path.empty() ? "NotificationTargetARN" : path + ".NotificationTargetARN", *wrong);
+      return std::nullopt;
+    }
   return to;
 }
 
@@ -190,12 +278,13 @@ state::LaunchSpec to_spec(const LaunchConfiguration& from, TimePoint now, const 
   document.clear_createdtime();
   document.clear_launchconfigurationarn();
   to.set_api_document(document.SerializeAsString());
-  if (!from.has_process()) {
+  const std::optional<ProcessSettings> script = script_settings(from.userdata());
+  if (!from.has_process() && !script) {
     to_ec2_spec(from, path, to, faults);
     return to;
   }
   to.set_provider("process");
-  const ProcessSettings& process = from.process();
+  const ProcessSettings& process = from.has_process() ? from.process() : *script;
   state::ProcessSpec& out = *to.mutable_process();
   const std::string inner = (path.empty() ? "" : path + ".") + std::string("Process");
   for (int i = 0; i < process.command_size(); ++i) {
@@ -284,6 +373,7 @@ void from_hook(const GroupName& group, const escala::LifecycleHook& hook, Lifecy
   to.set_globaltimeout(std::min(timeout * 100, 48 * 3600));
   to.set_defaultresult(hook.default_continue ? "CONTINUE" : "ABANDON");
   if (!hook.notification_metadata.empty()) to.set_notificationmetadata(hook.notification_metadata);
+  if (!hook.notification_target.empty()) to.set_notificationtargetarn(hook.notification_target);
 }
 
 void from_tag(const GroupName& group, const escala::Tag& tag, Tag& to) {
@@ -294,25 +384,12 @@ void from_tag(const GroupName& group, const escala::Tag& tag, Tag& to) {
   to.set_propagateatlaunch(tag.propagate_at_launch);
 }
 
-void from_instance(const GroupName& group, const Instance& instance, InstanceDetails& to) {
-  to.set_instanceid(instance.id.str());
+void from_instance(const Instance& instance, InstanceDetails& to) {
+  from_instance_common(instance, to);
+}
+void from_instance(const GroupName& group, const Instance& instance, AutoScalingInstanceDetails& to) {
   to.set_autoscalinggroupname(group.str());
-  to.set_availabilityzone(instance.zone.str());
-  to.set_lifecyclestate(std::string(name(instance.state)));
-  to.set_healthstatus(std::string(name(instance.health)));
-  if (!instance.spec.is_template) to.set_launchconfigurationname(instance.spec.id.str());
-  to.set_protectedfromscalein(instance.protected_from_scale_in);
-  if (!instance.instance_type.empty()) to.set_instancetype(instance.instance_type);
-  if (!instance.address.empty()) to.set_address(instance.address);
-  to.set_launchtime(iso8601(instance.launched_at));
-  to.set_statesince(iso8601(instance.state_since));
-  if (!instance.health_reason.empty()) to.set_healthreason(instance.health_reason);
-  const bool waits = instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::TerminatingWait;
-  if (waits)
-    for (const HookWait& wait : instance.hooks)
-      if (!wait.continued)
-        to.add_waitingfor(fmt::format("hook {} until {}, then {}", wait.hook, iso8601(wait.deadline),
-                                      wait.default_continue ? "CONTINUE" : "ABANDON"));
+  from_instance_common(instance, to);
 }
 
 void from_spec(const state::LaunchSpec& spec, LaunchConfiguration& to) {
@@ -352,6 +429,18 @@ std::string group_arn(const Group& group) {
 std::string policy_arn(const GroupName& group, const PolicyName& policy) {
   return fmt::format("{}scalingPolicy:{}:autoScalingGroupName/{}:policyName/{}", kArnPrefix,
                      uuid_of(group.str() + "/" + policy.str()), group, policy);
+}
+
+std::string alarm_arn(const std::string& alarm) {
+  return "arn:aws:cloudwatch:local:000000000000:alarm:" + alarm;
+}
+
+std::string group_name_of(const std::string& policy_arn) {
+  constexpr std::string_view kMark = ":autoScalingGroupName/";
+  const size_t at = policy_arn.find(kMark);
+  if (!policy_arn.starts_with("arn:") || at == std::string::npos) return "";
+  const size_t start = at + kMark.size();
+  return policy_arn.substr(start, policy_arn.find(':', start) - start);
 }
 
 std::string policy_name_of(const std::string& name_or_arn) {

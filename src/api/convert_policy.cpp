@@ -83,11 +83,27 @@ std::optional<TargetTracking> to_target_tracking(const ScalingPolicy& from, cons
   }
   TargetTracking to;
   if (config.has_predefinedmetricspecification()) {
+    bool known = false;
     for (const auto& [aws, ours] : kPredefined)
       if (config.predefinedmetricspecification().predefinedmetrictype() == aws)
-        if (const auto kind = metric_kind(ours)) to.metric.kind = *kind;
+        if (const auto kind = metric_kind(ours)) {
+          known = true;
+          to.metric.kind = *kind;
+        }
+    if (!known) {
+      add(faults, inner + ".PredefinedMetricSpecification",
+          fmt::format("{} is not measured here; export a gauge of the application and name it in a "
+                      "CustomizedMetricSpecification with Namespace: {}",
+                      config.predefinedmetricspecification().predefinedmetrictype(), kGaugeNamespace));
+      return std::nullopt;
+    }
   } else {
     const CustomizedMetricSpecification& custom = config.customizedmetricspecification();
+    if (!custom.has_metricname()) {
+      add(faults, inner + ".CustomizedMetricSpecification", "MetricName: missing; expected the name of a metric");
+      return std::nullopt;
+    }
+    if (custom.has_period()) to.period = std::chrono::seconds(custom.period());
     const auto metric = to_metric(custom.metricname(), custom.namespace_(), custom.statistic(),
                                   inner + ".CustomizedMetricSpecification", faults);
     if (!metric) return std::nullopt;
@@ -104,10 +120,14 @@ std::optional<TargetTracking> to_target_tracking(const ScalingPolicy& from, cons
   return to;
 }
 
+int least_change(const ScalingPolicy& from) {
+  return from.has_minadjustmentmagnitude() ? from.minadjustmentmagnitude() : from.minadjustmentstep();
+}
+
 AdjustmentType adjustment_of(const ScalingPolicy& from, const std::string& path, Faults& faults) {
   if (!from.has_adjustmenttype()) add(faults, path, "AdjustmentType: missing; this type of policy needs one");
   const AdjustmentType type = adjustment_type(from.adjustmenttype()).value_or(AdjustmentType::ChangeInCapacity);
-  if (from.has_minadjustmentmagnitude() && type != AdjustmentType::PercentChangeInCapacity)
+  if (least_change(from) > 0 && type != AdjustmentType::PercentChangeInCapacity)
     add(faults, path, "MinAdjustmentMagnitude goes with AdjustmentType PercentChangeInCapacity only");
   return type;
 }
@@ -142,7 +162,7 @@ std::optional<StepScaling> to_step(const ScalingPolicy& from, const std::string&
   const size_t before = faults.size();
   StepScaling to;
   to.type = adjustment_of(from, path, faults);
-  to.min_adjustment_magnitude = from.minadjustmentmagnitude();
+  to.min_adjustment_magnitude = least_change(from);
   if (from.stepadjustments_size() == 0) add(faults, path, "PolicyType StepScaling needs StepAdjustments");
   if (from.has_scalingadjustment() || from.has_cooldown() || from.has_targettrackingconfiguration())
     add(faults, path,
@@ -162,7 +182,7 @@ std::optional<SimpleScaling> to_simple(const ScalingPolicy& from, const std::str
   const size_t before = faults.size();
   SimpleScaling to;
   to.type = adjustment_of(from, path, faults);
-  to.min_adjustment_magnitude = from.minadjustmentmagnitude();
+  to.min_adjustment_magnitude = least_change(from);
   if (!from.has_scalingadjustment()) add(faults, path, "PolicyType SimpleScaling needs a ScalingAdjustment");
   if (from.stepadjustments_size() > 0 || from.has_targettrackingconfiguration())
     add(faults, path, "PolicyType SimpleScaling takes neither StepAdjustments nor TargetTrackingConfiguration");
@@ -351,6 +371,38 @@ void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to
     to.set_scalingadjustment(simple.adjustment);
     if (simple.cooldown) to.set_cooldown(whole_seconds(*simple.cooldown));
   }
+}
+
+std::vector<MetricAlarm> tracking_alarms(const GroupName& group, const Policy& policy) {
+  const auto* tracking = std::get_if<TargetTracking>(&policy.kind);
+  if (tracking == nullptr) return {};
+  std::vector<MetricAlarm> out;
+  for (const bool high : {true, false}) {
+    if (!high && tracking->disable_scale_in) continue;
+    Alarm alarm;
+    alarm.name = AlarmName(fmt::format("TargetTracking-{}-Alarm{}-{}", group, high ? "High" : "Low", policy.name));
+    alarm.metric = tracking->metric;
+    alarm.period = tracking->period;
+    alarm.evaluation_periods = alarm.datapoints_to_alarm = high ? tracking->datapoints_out : tracking->datapoints_in;
+    alarm.threshold = tracking->target * (high ? 1 + tracking->tolerance_out : 1 - tracking->tolerance_in);
+    alarm.comparison = high ? Comparison::Above : Comparison::Below;
+    from_alarm(group, alarm, out.emplace_back());
+    out.back().clear_alarmactions();
+    out.back().add_alarmactions(policy_arn(group, policy.name));
+  }
+  return out;
+}
+
+void add_alarms(const Group& group, const Policy& policy, google::protobuf::RepeatedPtrField<AlarmReference>& to) {
+  const auto add_one = [&](const std::string& name) {
+    AlarmReference& alarm = *to.Add();
+    alarm.set_alarmname(name);
+    alarm.set_alarmarn(alarm_arn(name));
+  };
+  for (const MetricAlarm& alarm : tracking_alarms(group.name, policy)) add_one(alarm.alarmname());
+  for (const Alarm& alarm : group.alarms)
+    if (std::find(alarm.alarm_actions.begin(), alarm.alarm_actions.end(), policy.name) != alarm.alarm_actions.end())
+      add_one(alarm.name.str());
 }
 
 std::optional<Alarm> to_alarm(const MetricAlarm& from, const std::string& path, Faults& faults) {

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "api/actions.h"
 #include "api/convert.h"
 #include "api/groups.h"
 #include "api/paging.h"
+#include "api/traffic.h"
+#include "engine/lifecycle.h"
 
 namespace escala::api {
 namespace {
@@ -57,6 +60,7 @@ Failure create_group(const Context& context, const CreateAutoScalingGroupRequest
                               fmt::format("LifecycleHookSpecificationList[{}]", i), faults))
         put_by_name(group.hooks, std::move(*hook));
     ESCALA_API_TRY(set_tags(request.tags(), group));
+    ESCALA_API_TRY(attach_to(context, group, traffic_sources(request)));
     check_whole(group, "", faults);
     ESCALA_API_TRY(failure_of(faults));
     keep_document(request, made.document);
@@ -69,6 +73,11 @@ Failure update_group(const Context& context, const UpdateAutoScalingGroupRequest
   return change_group(context, GroupName(request.autoscalinggroupname()),
                       [&](LoadedGroup& loaded, Batch& batch) -> Failure {
                         Group& group = loaded.group;
+                        if (request.has_launchconfigurationname() && group.refresh && group.refresh->previous)
+                          return validation_error(
+                              "An active instance refresh with a desired configuration exists. All configuration "
+                              "options derived from the desired configuration are not available for update while the "
+                              "instance refresh is active.");
                         if (request.has_launchconfigurationname())
                           ESCALA_API_TRY(use_spec(context, request.launchconfigurationname(), group, batch));
                         Faults faults;
@@ -94,11 +103,20 @@ Failure delete_group(const Context& context, const DeleteAutoScalingGroupRequest
   return change(context, [&](Batch& batch) -> Failure {
     ESCALA_API_LOAD(LoadedGroup loaded, load_group(context, name));
     if (loaded.group.deleting) return std::nullopt;  // under way already
+    const std::string& protection = loaded.document.deletionprotection();
+    if (protection == "prevent-all-deletion" || (protection == "prevent-force-deletion" && request.forcedelete()))
+      return validation_error(
+          fmt::format("AutoScalingGroup {} cannot be deleted{}: its DeletionProtection is {}; set it to none first",
+                      name, protection == "prevent-all-deletion" ? "" : " with ForceDelete", protection));
     auto instances = context.store.scan(keys::instances(name), {}, 5);
     if (!instances) return from_error(instances.error());
     auto operations = context.store.scan(keys::operations(name), {}, 1);
     if (!operations) return from_error(operations.error());
     if (!request.forcedelete()) {
+      if (loaded.group.warm_pool)
+        return resource_in_use(
+            "You cannot delete an AutoScalingGroup while it has a warm pool: delete the warm pool first, or use "
+            "ForceDelete.");
       if (!instances->empty())
         return resource_in_use(
             fmt::format("You cannot delete an AutoScalingGroup while there are instances or pending Spot "
@@ -117,12 +135,49 @@ Failure delete_group(const Context& context, const DeleteAutoScalingGroupRequest
   });
 }
 
+// tag-key, tag-value, tag:<key>; every filter must hold. nullopt for a filter of another name.
+std::optional<bool> passes(const Group& group, const google::protobuf::RepeatedPtrField<Filter>& filters) {
+  constexpr std::string_view kTag = "tag:";
+  bool all = true;
+  for (const Filter& filter : filters) {
+    const bool key = filter.name() == "tag-key", value = filter.name() == "tag-value";
+    if (!key && !value && !filter.name().starts_with(kTag)) return std::nullopt;
+    all = all && std::any_of(group.tags.begin(), group.tags.end(), [&](const escala::Tag& tag) {
+            if (!key && !value && tag.key != std::string_view(filter.name()).substr(kTag.size())) return false;
+            return wants(filter.values(), key ? tag.key : tag.value);
+          });
+  }
+  return all;
+}
+
 Failure describe_groups(const Context& context, const DescribeAutoScalingGroupsRequest& request,
                         DescribeAutoScalingGroupsResponse& response) {
   constexpr std::string_view kOperation = "DescribeAutoScalingGroups";
   ESCALA_API_LOAD(std::string after, page_start(context, kOperation, request));
   const size_t limit = page_size(request, kGroupsPerPage);
   const bool with_instances = !request.has_includeinstances() || request.includeinstances();
+  if (!passes(Group{}, request.filters()))
+    return validation_error("A filter's Name is tag-key, tag-value or tag:<key>");
+  if (request.autoscalinggroupnames_size() > 0) {
+    // By name: as many look-ups as names, however many groups there are.
+    std::set<std::string> wanted;
+    for (const std::string& name : request.autoscalinggroupnames()) wanted.insert(keys::group(GroupName(name)));
+    for (auto key = wanted.upper_bound(after); key != wanted.end(); ++key) {
+      auto record = context.store.get(*key);
+      if (!record) return from_error(record.error());
+      if (!*record) continue;
+      ESCALA_API_LOAD(const LoadedGroup loaded, load_group(**record));
+      if (!sees(context, loaded.group.name.str())) continue;
+      if (!passes(loaded.group, request.filters()).value_or(false)) continue;
+      if (static_cast<size_t>(response.autoscalinggroups_size()) == limit) {
+        go_on_after(context, kOperation, after, response);
+        return std::nullopt;
+      }
+      after = *key;
+      ESCALA_API_TRY(from_group(context, loaded, with_instances, *response.add_autoscalinggroups()));
+    }
+    return std::nullopt;
+  }
   while (true) {
     ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, after, limit + 1));
     for (const LoadedGroup& loaded : groups) {
@@ -131,7 +186,8 @@ Failure describe_groups(const Context& context, const DescribeAutoScalingGroupsR
         return std::nullopt;
       }
       after = keys::group(loaded.group.name);
-      if (!wants(request.autoscalinggroupnames(), loaded.group.name.str())) continue;
+      if (!sees(context, loaded.group.name.str())) continue;
+      if (!passes(loaded.group, request.filters()).value_or(false)) continue;
       ESCALA_API_TRY(from_group(context, loaded, with_instances, *response.add_autoscalinggroups()));
     }
     if (groups.size() <= limit) return std::nullopt;
@@ -224,11 +280,40 @@ std::string instance_ids(const std::vector<Record>& records) {
   return out;
 }
 
+namespace {
+
+void from_upkeep(const Group& group, AutoScalingGroup& to) {
+  if (group.max_instance_lifetime > Duration{0})
+    to.set_maxinstancelifetime(static_cast<int32_t>(group.max_instance_lifetime / 1s));
+  if (!group.capacity_rebalance) to.set_capacityrebalance(false);
+  if (group.maintenance) {
+    to.mutable_instancemaintenancepolicy()->set_minhealthypercentage(group.maintenance->min_healthy_percent);
+    to.mutable_instancemaintenancepolicy()->set_maxhealthypercentage(group.maintenance->max_healthy_percent);
+  }
+  from_traffic(group, to);
+  for (const std::string& metric : group.collected_metrics) {
+    EnabledMetric& enabled = *to.add_enabledmetrics();
+    enabled.set_metric(metric);
+    enabled.set_granularity("1Minute");
+  }
+  if (!group.warm_pool) return;
+  WarmPoolConfiguration& pool = *to.mutable_warmpoolconfiguration();
+  if (group.warm_pool->max_prepared) pool.set_maxgrouppreparedcapacity(*group.warm_pool->max_prepared);
+  pool.set_minsize(group.warm_pool->min_size);
+  pool.set_poolstate("Running");
+  if (group.warm_pool->deleting) pool.set_status("PendingDelete");
+  pool.mutable_instancereusepolicy()->set_reuseonscalein(group.warm_pool->reuse_on_scale_in);
+}
+
+}  // namespace
+
 Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_instances, AutoScalingGroup& to) {
   const Group& group = loaded.group;
   to.set_autoscalinggroupname(group.name.str());
   to.set_autoscalinggrouparn(group_arn(group));
-  to.set_launchconfigurationname(group.spec.id.str());
+  // What an instance refresh tries out is the group's only when it has succeeded.
+  const bool trying = group.refresh && group.refresh->previous;
+  to.set_launchconfigurationname((trying ? *group.refresh->previous : group.spec).id.str());
   to.set_minsize(group.min_size);
   to.set_maxsize(group.max_size);
   to.set_desiredcapacity(group.desired_capacity);
@@ -240,6 +325,7 @@ Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_
   if (document.has_placementgroup()) to.set_placementgroup(document.placementgroup());
   if (document.has_vpczoneidentifier()) to.set_vpczoneidentifier(document.vpczoneidentifier());
   if (document.has_context()) to.set_context(document.context());
+  if (document.has_deletionprotection()) to.set_deletionprotection(document.deletionprotection());
   to.set_healthcheckgraceperiod(static_cast<int32_t>(group.health_check_grace / 1s));
   to.set_createdtime(iso8601(group.created_at));
   for (const auto& [process, reason] : group.suspension_reasons) {
@@ -254,19 +340,26 @@ Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_
     to.add_terminationpolicies(std::string(name(policy)));
   to.set_newinstancesprotectedfromscalein(group.protect_new_instances);
   if (group.default_warmup) to.set_defaultinstancewarmup(static_cast<int32_t>(*group.default_warmup / 1s));
+  from_upkeep(group, to);
   from_settings(group, *to.mutable_escala());
   to.set_paused(group.paused);
   if (group.paused) to.set_pausedreason(group.paused_reason);
   if (!with_instances) return std::nullopt;
   ESCALA_API_LOAD(const std::vector<LoadedInstance> instances, load_instances(context, group.name));
-  for (const LoadedInstance& each : instances) from_instance(group.name, each.instance, *to.add_instances());
+  // Those of the warm pool are DescribeWarmPool's.
+  for (const LoadedInstance& each : instances)
+    if (!is_warmed(each.instance.state)) from_instance(each.instance, *to.add_instances());
+  const auto warm = std::count_if(instances.begin(), instances.end(),
+                                  [](const LoadedInstance& each) { return is_warmed(each.instance.state); });
+  if (loaded.group.warm_pool) to.set_warmpoolsize(static_cast<int32_t>(warm));
   return std::nullopt;
 }
 
 std::vector<Action> group_actions() {
-  return {row("CreateAutoScalingGroup", kChanges, create_group), row("UpdateAutoScalingGroup", kChanges, update_group),
-          row("DeleteAutoScalingGroup", kChanges, delete_group),
-          row("DescribeAutoScalingGroups", kReads, describe_groups),
+  return {admin_row("CreateAutoScalingGroup", kChanges, create_group),
+          row("UpdateAutoScalingGroup", kChanges, update_group),
+          admin_row("DeleteAutoScalingGroup", kChanges, delete_group),
+          listing_row("DescribeAutoScalingGroups", describe_groups),
           row("SetDesiredCapacity", kChanges, set_desired_capacity)};
 }
 

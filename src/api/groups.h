@@ -26,6 +26,7 @@ void keep_document(const Message& from, GroupDocument& document) {
   if (from.has_placementgroup()) document.set_placementgroup(from.placementgroup());
   if (from.has_vpczoneidentifier()) document.set_vpczoneidentifier(from.vpczoneidentifier());
   if (from.has_context()) document.set_context(from.context());
+  if (from.has_deletionprotection()) document.set_deletionprotection(from.deletionprotection());
 }
 
 }  // namespace escala::api

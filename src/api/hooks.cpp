@@ -7,11 +7,12 @@
 #include "api/actions.h"
 #include "api/convert.h"
 #include "api/paging.h"
+#include "engine/lifecycle.h"
 
 namespace escala::api {
 namespace {
 
-Failure put_hook(const Context& context, const LifecycleHook& request, Empty&) {
+Failure put_hook(const Context& context, const LifecycleHook& request, EmptyResult&) {
   if (!request.has_autoscalinggroupname())
     return validation_error(
         "1 validation error detected: Value null at 'autoScalingGroupName' failed to satisfy constraint: Member must "
@@ -36,11 +37,7 @@ Failure describe(const Context& context, const DescribeLifecycleHooksRequest& re
   return std::nullopt;
 }
 
-bool waits(const Instance& instance) {
-  return instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::TerminatingWait;
-}
-
-Failure delete_hook(const Context& context, const DeleteLifecycleHookRequest& request, Empty&) {
+Failure delete_hook(const Context& context, const DeleteLifecycleHookRequest& request, EmptyResult&) {
   const GroupName name(request.autoscalinggroupname());
   const HookName hook(request.lifecyclehookname());
   return change_group(context, name, [&](LoadedGroup& loaded, Batch& batch) -> Failure {
@@ -49,11 +46,11 @@ Failure delete_hook(const Context& context, const DeleteLifecycleHookRequest& re
     // Nobody will answer for it any more: launches are abandoned, terminations go on.
     ESCALA_API_LOAD(std::vector<LoadedInstance> instances, load_instances(context, name));
     for (LoadedInstance& each : instances) {
-      if (!waits(each.instance)) continue;
+      if (!waits_for_hooks(each.instance.state)) continue;
       bool touched = false;
       for (HookWait& wait : each.instance.hooks)
         if (wait.hook == hook && !wait.continued) {
-          wait.continued = each.instance.state == LifecycleState::TerminatingWait;
+          wait.continued = is_going(each.instance.state);
           touched = true;
         }
       if (touched) put(batch, each);
@@ -73,7 +70,8 @@ Failure change_wait(const Context& context, const Request& request,
     ESCALA_API_LOAD(const LoadedGroup group, load_group(context, name));
     ESCALA_API_LOAD(std::vector<LoadedInstance> instances, load_instances(context, name));
     for (LoadedInstance& loaded : instances) {
-      if (!waits(loaded.instance) || (request.has_instanceid() && loaded.instance.id.str() != request.instanceid()))
+      if (!waits_for_hooks(loaded.instance.state) ||
+          (request.has_instanceid() && loaded.instance.id.str() != request.instanceid()))
         continue;
       for (HookWait& wait : loaded.instance.hooks) {
         // A token works once, an expired wait is over even where control has not noticed yet.
@@ -93,13 +91,13 @@ Failure change_wait(const Context& context, const Request& request,
   });
 }
 
-Failure complete(const Context& context, const CompleteLifecycleActionRequest& request, Empty&) {
+Failure complete(const Context& context, const CompleteLifecycleActionRequest& request, EmptyResult&) {
   return change_wait(context, request, [&](const Group&, HookWait& wait) {
     wait.continued = request.lifecycleactionresult() == "CONTINUE";
   });
 }
 
-Failure heartbeat(const Context& context, const RecordLifecycleActionHeartbeatRequest& request, Empty&) {
+Failure heartbeat(const Context& context, const RecordLifecycleActionHeartbeatRequest& request, EmptyResult&) {
   return change_wait(context, request, [&](const Group& group, HookWait& wait) {
     const escala::LifecycleHook* hook = find_by_name(group.hooks, wait.hook);
     const Duration timeout = hook == nullptr ? wait.deadline - wait.started_at : hook->heartbeat_timeout;

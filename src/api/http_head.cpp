@@ -63,8 +63,11 @@ std::string header_line(std::string_view line, Head& head) {
   const std::string_view value = trim(line.substr(colon + 1));
   for (const char c : value)
     if ((c < 32 && c != '\t') || c == 127) return "control or non-ASCII character in a header field";
-  if (head.fields.contains(name) && std::find(kOnce.begin(), kOnce.end(), name) != kOnce.end())
-    return name + " given twice";
+  if (head.fields.contains(name)) {
+    if (name.starts_with("x-amz-") || std::find(kOnce.begin(), kOnce.end(), name) != kOnce.end())
+      return name + " given twice";
+    head.repeated.insert(name);
+  }
   head.fields[name] = value;
   return {};
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -18,6 +19,7 @@ struct Head {
   std::string method;
   std::string target;                         // origin form: begins with '/', ASCII 33-126
   std::map<std::string, std::string> fields;  // names in lower case; of a repeated harmless field, the last value
+  std::set<std::string> repeated;             // names given more than once
   size_t content_length = 0;
   bool has_body = false;  // a Content-Length was there, even 0
   bool keep_alive = true;

@@ -11,6 +11,7 @@
 #include "engine/decision.h"
 #include "engine/lifecycle.h"
 #include "store/activity.h"
+#include "store/notice.h"
 
 namespace escala::api {
 namespace {
@@ -42,6 +43,7 @@ Failure describe_instances(const Context& context, const DescribeAutoScalingInst
       for (const auto& [code, character] : {std::pair{"%2F", "/"}, std::pair{"%25", "%"}})
         for (size_t at = group.find(code); at != std::string::npos; at = group.find(code, at + 1))
           group.replace(at, 3, character);
+      if (!sees(context, group)) continue;
       from_instance(GroupName(group), *instance, *response.add_autoscalinginstances());
     }
     if (records->size() <= limit) return std::nullopt;
@@ -82,7 +84,7 @@ Failure terminate_instance(const Context& context, const TerminateInstanceInAuto
     Instance& instance = loaded.instance;
     if (is_going(instance.state))
       return scaling_activity_in_progress(fmt::format("The instance {} is already {}.", id, name(instance.state)));
-    if (!is_legal(instance.state, LifecycleState::Terminating))
+    if (!can_be_terminated(instance.state))
       return validation_error(
           fmt::format("The instance {} is not in a state that can be terminated: {}.", id, name(instance.state)));
     // Only what counts as capacity has a share of the desired capacity to give back.
@@ -95,8 +97,12 @@ Failure terminate_instance(const Context& context, const TerminateInstanceInAuto
               requested("an instance was taken out of service", decrement, group.group, now), now);
     begin_terminate(instance, group.group, TerminateCause::User, !decrement, now);
     Random random(context.seed());
-    for (HookWait& wait : instance.hooks)
-      if (wait.token.empty()) wait.token = Token(new_activity_id(random).str());
+    for (HookWait& wait : instance.hooks) {
+      wait.token = Token(new_activity_id(random).str());
+      const escala::LifecycleHook* hook = find_by_name(group.group.hooks, wait.hook);
+      if (hook != nullptr && !hook->notification_target.empty())
+        escala::put(batch, hook_notice(loaded.group, id, *hook, wait, new_activity_id(random).str(), now));
+    }
     if (!instance.hooks.empty()) activity.set_status(state::Activity::WAITING);
     if (decrement) {
       --group.group.desired_capacity;
@@ -127,7 +133,7 @@ std::variant<std::vector<LoadedInstance>, ApiError> named(const Context& context
   return out;
 }
 
-Failure set_protection(const Context& context, const SetInstanceProtectionRequest& request, Empty&) {
+Failure set_protection(const Context& context, const SetInstanceProtectionRequest& request, EmptyResult&) {
   return change(context, [&](Batch& batch) -> Failure {
     const GroupName name(request.autoscalinggroupname());
     ESCALA_API_LOAD(const LoadedGroup group, load_group(context, name));
@@ -191,7 +197,7 @@ Failure enter_standby(const Context& context, const EnterStandbyRequest& request
       finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
       // Both steps at once: nothing of ours holds an instance between them.
       for (const LifecycleState to : {LifecycleState::EnteringStandby, LifecycleState::Standby})
-        enter(instance, {.instance = instance.id, .to = to, .hooks = {}, .why = {}}, now);
+        enter(instance, {.instance = instance.id, .to = to, .hooks = {}, .why = {}, .replaces = {}}, now);
       if (request.shoulddecrementdesiredcapacity()) --group.group.desired_capacity;
       put(batch, loaded);
       batch.put(activity_key(activity), activity.SerializeAsString());
@@ -221,7 +227,8 @@ Failure exit_standby(const Context& context, const ExitStandbyRequest& request, 
                             iso8601(now), instance.id, group.group.desired_capacity, group.group.desired_capacity + 1),
                 now);
       finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
-      enter(instance, {.instance = instance.id, .to = LifecycleState::Pending, .hooks = {}, .why = {}}, now);
+      enter(instance, {.instance = instance.id, .to = LifecycleState::Pending, .hooks = {}, .why = {}, .replaces = {}},
+            now);
       ++group.group.desired_capacity;
       put(batch, loaded);
       batch.put(activity_key(activity), activity.SerializeAsString());
@@ -237,7 +244,7 @@ Failure exit_standby(const Context& context, const ExitStandbyRequest& request, 
 }  // namespace
 
 std::vector<Action> instance_actions() {
-  return {row("DescribeAutoScalingInstances", kReads, describe_instances),
+  return {listing_row("DescribeAutoScalingInstances", describe_instances),
           row("TerminateInstanceInAutoScalingGroup", kChanges, terminate_instance),
           row("SetInstanceProtection", kChanges, set_protection),
           row("SetInstanceHealth", kChanges, set_instance_health),

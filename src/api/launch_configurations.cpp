@@ -79,8 +79,9 @@ Failure remove(const Context& context, const DeleteLaunchConfigurationRequest& r
 }  // namespace
 
 std::vector<Action> launch_configuration_actions() {
-  return {row("CreateLaunchConfiguration", kChanges, create), row("DescribeLaunchConfigurations", kReads, describe),
-          row("DeleteLaunchConfiguration", kChanges, remove)};
+  return {admin_row("CreateLaunchConfiguration", kChanges, create),
+          row("DescribeLaunchConfigurations", kReads, describe),
+          admin_row("DeleteLaunchConfiguration", kChanges, remove)};
 }
 
 }  // namespace escala::api

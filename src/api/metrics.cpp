@@ -4,6 +4,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "api/collection.h"
 #include "api/convert.h"
 #include "api/routes.h"
 
@@ -57,6 +58,19 @@ void add_decision(Families& families, const state::Decision& decision, const pro
   }
 }
 
+// What EnableMetricsCollection asked for, under AWS's names.
+void add_collected(const Context& context, const Group& group, Families& families) {
+  if (group.collected_metrics.empty()) return;
+  const auto loaded = load_instances(context, group.name);
+  const auto* instances = std::get_if<0>(&loaded);
+  if (instances == nullptr) return;
+  const auto values = group_metrics(group, *instances);
+  for (const std::string& name : group.collected_metrics)
+    if (const auto value = values.find(name); value != values.end())
+      families.add("escala_aws_autoscaling", "The metrics of the group that EnableMetricsCollection publishes.",
+                   value->second, {{"group", group.name.str()}, {"metric", name}});
+}
+
 }  // namespace
 
 std::string metrics_text(const Context& context) {
@@ -70,6 +84,7 @@ std::string metrics_text(const Context& context) {
       families.add("escala_group_min_size", "MinSize.", group.min_size, {label});
       families.add("escala_group_max_size", "MaxSize.", group.max_size, {label});
       families.add("escala_group_paused", "1 while the group is paused.", group.paused ? 1 : 0, {label});
+      add_collected(context, group, families);
       if (const auto decision = context.live.get(group.name)) add_decision(families, *decision, label);
     }
   families.add("escala_store_writable", "0 while the state store cannot be written.", context.store.writable() ? 1 : 0,

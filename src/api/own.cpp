@@ -180,13 +180,13 @@ Failure export_records(const Context& context, const ExportRequest& request, Exp
 }  // namespace
 
 std::vector<Action> own_actions() {
-  return {row("Apply", kChanges, apply),
+  return {admin_row("Apply", kChanges, apply),
           row("Explain", kReads, explain),
           row("Pause", kChanges, pause),
           row("Resume", kChanges, resume),
           row("SetObserve", kChanges, set_observe),
-          row("DescribeFleet", kReads, describe_fleet),
-          row("Export", kChanges, export_records)};  // not a change, but all there is: for the trusted only
+          listing_row("DescribeFleet", describe_fleet),
+          admin_row("Export", kChanges, export_records)};  // not a change, but all there is: for the trusted only
 }
 
 }  // namespace escala::api

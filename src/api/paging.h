@@ -3,17 +3,23 @@
 
 #include <string>
 
+#include "api/access.h"
 #include "api/context.h"
 #include "api/next_token.h"
 
 namespace escala::api {
+
+// A token is of one operation and one caller (S-22).
+inline std::string token_scope(const Context& context, std::string_view operation) {
+  return std::string(operation) + '/' + (context.caller == nullptr ? std::string() : context.caller->key_id);
+}
 
 // Where the request's page begins: after this position; "" = at the start. InvalidNextToken for a foreign token.
 template <typename Request>
 std::variant<std::string, ApiError> page_start(const Context& context, std::string_view operation,
                                                const Request& request) {
   if (!request.has_nexttoken()) return std::string();
-  auto position = open_token(operation, request.nexttoken(), context.clock.now());
+  auto position = open_token(token_scope(context, operation), request.nexttoken(), context.clock.now());
   if (!position) return invalid_next_token();
   return std::move(*position);
 }
@@ -25,7 +31,7 @@ size_t page_size(const Request& request, int standard) {
 
 template <typename Response>
 void go_on_after(const Context& context, std::string_view operation, std::string_view position, Response& response) {
-  response.set_nexttoken(seal_token(operation, position, context.clock.now()));
+  response.set_nexttoken(seal_token(token_scope(context, operation), position, context.clock.now()));
 }
 
 // Whether `wanted` is empty (everything is wanted) or holds the name.

@@ -33,7 +33,9 @@ Failure put_policy(const Context& context, const ScalingPolicy& request, PutScal
       return limit_exceeded(fmt::format("a group takes at most {} policies", kMaxPartsPerGroup));
     check_whole(group, "", faults);
     ESCALA_API_TRY(failure_of(faults));
+    response.Clear();
     response.set_policyarn(policy_arn(group.name, policy->name));
+    add_alarms(group, *policy, *response.mutable_alarms());
     return std::nullopt;
   });
 }
@@ -41,7 +43,13 @@ Failure put_policy(const Context& context, const ScalingPolicy& request, PutScal
 // The groups that a Describe may speak of: the one named, else all.
 std::variant<std::vector<LoadedGroup>, ApiError> groups_of(const Context& context, bool has_name,
                                                            const std::string& name) {
-  if (!has_name) return load_groups(context, {}, SIZE_MAX);
+  if (!has_name) {
+    auto groups = load_groups(context, {}, SIZE_MAX);
+    if (auto* all = std::get_if<0>(&groups))
+      std::erase_if(*all, [&](const LoadedGroup& each) { return !sees(context, each.group.name.str()); });
+    return groups;
+  }
+  if (!sees(context, name)) return std::vector<LoadedGroup>{};
   auto record = context.store.get(keys::group(GroupName(name)));
   if (!record) return from_error(record.error());
   if (!*record) return std::vector<LoadedGroup>{};
@@ -73,6 +81,7 @@ Failure describe_policies(const Context& context, const DescribePoliciesRequest&
         return std::nullopt;
       }
       last = position;
+      add_alarms(loaded.group, policy, *message.mutable_alarms());
       *response.add_scalingpolicies() = std::move(message);
     }
   return std::nullopt;
@@ -81,11 +90,9 @@ Failure describe_policies(const Context& context, const DescribePoliciesRequest&
 // The group a policy belongs to: named, or told by the ARN.
 std::variant<GroupName, ApiError> group_of(bool has_group, const std::string& group, const std::string& policy) {
   if (has_group) return GroupName(group);
-  constexpr std::string_view kMark = ":autoScalingGroupName/";
-  const size_t at = policy.find(kMark);
-  if (!policy.starts_with("arn:") || at == std::string::npos) return missing("autoScalingGroupName");
-  const size_t start = at + kMark.size();
-  return GroupName(policy.substr(start, policy.find(':', start) - start));
+  std::string named = group_name_of(policy);
+  if (named.empty()) return missing("autoScalingGroupName");
+  return GroupName(std::move(named));
 }
 
 ApiError no_such_policy(const std::string& name) {
@@ -242,11 +249,11 @@ Failure get_forecast(const Context& context, const GetPredictiveScalingForecastR
 std::vector<Action> policy_actions() {
   return {row("GetPredictiveScalingForecast", kReads, get_forecast),
           row("PutScalingPolicy", kChanges, put_policy),
-          row("DescribePolicies", kReads, describe_policies),
+          listing_row("DescribePolicies", describe_policies),
           row("DeletePolicy", kChanges, delete_policy),
           row("ExecutePolicy", kChanges, execute_policy),
           row("PutMetricAlarm", kChanges, put_alarm),
-          row("DescribeAlarms", kReads, describe_alarms),
+          listing_row("DescribeAlarms", describe_alarms),
           row("DeleteAlarms", kChanges, delete_alarms)};
 }
 

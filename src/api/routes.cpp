@@ -5,7 +5,9 @@
 
 #include "api/actions.h"
 #include "api/fill.h"
+#include "api/gate.h"
 #include "api/json_reader.h"
+#include "api/query.h"
 #include "api/suggest.h"
 
 namespace escala::api {
@@ -35,18 +37,20 @@ ApiError invalid_action(std::string_view name) {
           fmt::format("Could not find operation {} for version 2011-01-01{}", shown(name), did_you_mean(name, known))};
 }
 
-Answer operation(const Context& context, std::string_view name, const Head& head, const std::string& body, Trust trust,
+Answer operation(const Context& shared, std::string_view name, const Head& head, const std::string& body, Trust trust,
                  const std::string& request_id) {
+  Context context = shared;
+  Caller caller;
   if (head.method != "POST") return method_not_allowed("POST", request_id);
   if (!is_json(head.field("content-type")))
     return error_answer({"UnsupportedMediaType", 415, "Content-Type must be application/json"}, request_id);
+  if (auto failed = authenticate(context, caller, head, body, trust == Trust::Changes, services()[0].name))
+    return error_answer(*failed, request_id);
   const Action* action = find_action(name);
   if (action == nullptr) return error_answer(invalid_action(name), request_id);
-  if (action->changes && trust != Trust::Changes)
-    return error_answer(
-        {"AccessDenied", 403,
-         fmt::format("{} is taken over the unix socket only; --allow-unsigned-loopback opens it to loopback", name)},
-        request_id);
+  if (context.gate != nullptr && context.caller != nullptr)
+    if (auto failed = context.gate->take_turn(context.caller->key_id, action->changes))
+      return with_hints(error_answer(*failed, request_id), *failed);
   Result<Node> node = read_json(body.empty() ? "{}" : std::string_view(body));
   if (!node) return error_answer({"SerializationException", 400, node.error().message}, request_id);
   const std::unique_ptr<google::protobuf::Message> request(action->request->New()), response(action->response->New());
@@ -56,7 +60,25 @@ Answer operation(const Context& context, std::string_view name, const Head& head
   if (auto failed = perform(context, *action, *request, *response)) return error_answer(*failed, request_id);
   auto json = to_json(*response);
   if (!json) return error_answer(from_error(json.error()), request_id);
-  return {.status = 200, .content_type = "application/json", .body = std::move(*json), .allow = {}};
+  Answer answer{.status = 200, .content_type = "application/json", .body = std::move(*json), .allow = {}};
+  if (std::string warning = warning_header({}, ignored_fields(*request)); !warning.empty())
+    answer.headers.emplace_back("x-escala-warning", std::move(warning));
+  return answer;
+}
+
+// What AWS's clients send: POST /, told apart by its Content-Type.
+Answer aws(const Context& context, const Head& head, const std::string& body, Trust trust,
+           const std::string& request_id) {
+  if (head.method != "POST") return method_not_allowed("POST", request_id);
+  const std::string_view type = head.field("content-type");
+  const std::string_view bare = type.substr(0, type.find(';'));
+  const bool owner = trust == Trust::Changes;
+  if (bare == "application/x-www-form-urlencoded") return query(context, head, body, owner, request_id);
+  if (bare == "application/x-amz-json-1.0" || bare == "application/x-amz-json-1.1")
+    return aws_json(context, head, body, owner);
+  return error_answer({"UnsupportedMediaType", 415,
+                       "Content-Type must be application/x-www-form-urlencoded or application/x-amz-json-1.0"},
+                      request_id);
 }
 
 // Prometheus http_sd: who is in service, and where. Balancers can use it too.
@@ -99,6 +121,7 @@ Answer route(const Context& context, const Head& head, const std::string& body, 
   const bool reads = path == "/metrics" || path == "/healthz" || path.starts_with(kDiscovery);
   if (head.method != "GET" && head.method != "POST") return method_not_allowed(reads ? "GET" : "POST", request_id);
   if (reads && (head.method != "GET" || head.content_length > 0)) return method_not_allowed("GET", request_id);
+  if (path == "/") return aws(context, head, body, trust, request_id);
   if (path == "/metrics")
     return {.status = 200,
             .content_type = "text/plain; version=0.0.4; charset=utf-8",

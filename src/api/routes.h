@@ -13,15 +13,19 @@ struct Answer {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
-  std::string allow;  // of a 405
+  std::string allow;                                              // of a 405
+  std::vector<std::pair<std::string, std::string>> headers = {};  // more of them
 };
 
-// May change things: the unix socket (its file is 0600: same uid), or loopback where unsigned access was asked for.
+// Changes: the owner, who need not sign: the unix socket (its file is 0600: same uid), or loopback where unsigned
+// access was asked for. Reads: what is open to everybody on loopback (metrics, health, discovery); all else is signed.
 enum class Trust : uint8_t { Reads, Changes };
 
 // Never throws; every answer of an error carries a code, a message and the request id.
 Answer route(const Context& context, const Head& head, const std::string& body, Trust trust,
              const std::string& request_id);
+// Adds what goes with the error: Retry-After.
+Answer with_hints(Answer answer, const ApiError& error);
 // {"Error": {"Code", "Message"}, "RequestId"}, with the status.
 Answer error_answer(const ApiError& error, const std::string& request_id);
 // "abc" with quotes and escapes.

@@ -1,4 +1,4 @@
-// PutScheduledUpdateGroupAction, DescribeScheduledActions, DeleteScheduledAction.
+// PutScheduledUpdateGroupAction, DescribeScheduledActions, DeleteScheduledAction, and the two that take many at once.
 #include <fmt/format.h>
 
 #include "api/actions.h"
@@ -10,24 +10,64 @@ namespace {
 
 constexpr int kPerPage = 50;
 
+// Adds one action to the group, or says what is wrong with it.
+Failure put_one(const Context& context, const ScheduledUpdateGroupAction& request, Group& group) {
+  Faults faults;
+  auto action = to_scheduled(request, context.clock.wall_now(), "", faults);
+  ESCALA_API_TRY(failure_of(faults));
+  for (const ScheduledAction& other : group.scheduled)
+    if (other.name != action->name && other.start && other.start == action->start &&
+        other.recurrence == action->recurrence)
+      return already_exists(fmt::format("Scheduled action {} of this group starts at the same moment", other.name));
+  if (find_by_name(group.scheduled, action->name) == nullptr && group.scheduled.size() >= kMaxPartsPerGroup)
+    return limit_exceeded(fmt::format("a group takes at most {} scheduled actions", kMaxPartsPerGroup));
+  put_by_name(group.scheduled, std::move(*action));
+  return std::nullopt;
+}
+
 Failure put_action(const Context& context, const ScheduledUpdateGroupAction& request, Empty&) {
   if (!request.has_autoscalinggroupname())
     return validation_error(
         "1 validation error detected: Value null at 'autoScalingGroupName' failed to satisfy constraint: Member must "
         "not be null");
+  return change_group(context, GroupName(request.autoscalinggroupname()),
+                      [&](LoadedGroup& loaded, Batch&) { return put_one(context, request, loaded.group); });
+}
+
+void add_failed(const std::string& name, const ApiError& error, FailedScheduledAction& to) {
+  to.set_scheduledactionname(name);
+  to.set_errorcode(error.code);
+  to.set_errormessage(error.message);
+}
+
+// Good actions are taken, bad ones answered one by one.
+Failure put_batch(const Context& context, const BatchPutScheduledUpdateGroupActionRequest& request,
+                  BatchPutScheduledUpdateGroupActionResponse& response) {
   return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
-    Faults faults;
-    auto action = to_scheduled(request, context.clock.wall_now(), "", faults);
-    ESCALA_API_TRY(failure_of(faults));
-    for (const ScheduledAction& other : loaded.group.scheduled)
-      if (other.name != action->name && other.start && other.start == action->start &&
-          other.recurrence == action->recurrence)
-        return already_exists(fmt::format("Scheduled action {} of this group starts at the same moment", other.name));
-    put_by_name(loaded.group.scheduled, std::move(*action));
-    if (loaded.group.scheduled.size() > kMaxPartsPerGroup)
-      return limit_exceeded(fmt::format("a group takes at most {} scheduled actions", kMaxPartsPerGroup));
+    response.Clear();
+    for (const ScheduledUpdateGroupActionRequest& each : request.scheduledupdategroupactions()) {
+      ScheduledUpdateGroupAction one;  // the same fields under the same numbers
+      if (!one.ParseFromString(each.SerializeAsString())) return validation_error("not a scheduled action");
+      if (const auto failed = put_one(context, one, loaded.group))
+        add_failed(each.scheduledactionname(), *failed, *response.add_failedscheduledupdategroupactions());
+    }
     return std::nullopt;
   });
+}
+
+// Whether the action runs at some moment between the two that the request may name.
+bool runs_within(const ScheduledAction& action, const DescribeScheduledActionsRequest& request) {
+  const auto moment = [](bool given, const std::string& text) -> std::optional<TimePoint> {
+    if (!given) return std::nullopt;
+    const Result<TimePoint> at = parse_iso8601(text);
+    return at ? std::optional(*at) : std::nullopt;
+  };
+  const auto from = moment(request.has_starttime(), request.starttime());
+  const auto to = moment(request.has_endtime(), request.endtime());
+  if (to && action.start && *action.start > *to) return false;
+  if (!from) return true;
+  if (action.recurrence.empty()) return !action.start || *action.start >= *from;
+  return !action.end || *action.end >= *from;
 }
 
 Failure describe(const Context& context, const DescribeScheduledActionsRequest& request,
@@ -37,10 +77,12 @@ Failure describe(const Context& context, const DescribeScheduledActionsRequest& 
   ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
   std::string last = after;
   for (const LoadedGroup& loaded : groups) {
+    if (!sees(context, loaded.group.name.str())) continue;
     if (request.has_autoscalinggroupname() && loaded.group.name.str() != request.autoscalinggroupname()) continue;
     for (const ScheduledAction& action : loaded.group.scheduled) {
       const std::string position = keys::group(loaded.group.name) + '\0' + action.name.str();
       if (position <= after || !wants(request.scheduledactionnames(), action.name.str())) continue;
+      if (!runs_within(action, request)) continue;
       if (static_cast<size_t>(response.scheduledupdategroupactions_size()) == page_size(request, kPerPage)) {
         go_on_after(context, kOperation, last, response);
         return std::nullopt;
@@ -63,11 +105,26 @@ Failure delete_action(const Context& context, const DeleteScheduledActionRequest
   });
 }
 
+Failure delete_batch(const Context& context, const BatchDeleteScheduledActionRequest& request,
+                     BatchDeleteScheduledActionResponse& response) {
+  return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
+    response.Clear();
+    for (const std::string& name : request.scheduledactionnames())
+      if (std::erase_if(loaded.group.scheduled, [&](const ScheduledAction& each) { return each.name.str() == name; }) ==
+          0)
+        add_failed(name, validation_error(fmt::format("Scheduled action name not found - '{}'", shown(name))),
+                   *response.add_failedscheduledactions());
+    return std::nullopt;
+  });
+}
+
 }  // namespace
 
 std::vector<Action> schedule_actions() {
-  return {row("PutScheduledUpdateGroupAction", kChanges, put_action), row("DescribeScheduledActions", kReads, describe),
-          row("DeleteScheduledAction", kChanges, delete_action)};
+  return {row("PutScheduledUpdateGroupAction", kChanges, put_action), listing_row("DescribeScheduledActions", describe),
+          row("DeleteScheduledAction", kChanges, delete_action),
+          row("BatchPutScheduledUpdateGroupAction", kChanges, put_batch),
+          row("BatchDeleteScheduledAction", kChanges, delete_batch)};
 }
 
 }  // namespace escala::api

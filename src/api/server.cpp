@@ -1,6 +1,8 @@
 #include "api/server.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,13 +20,17 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <thread>
 
+#include "api/audit.h"
 #include "api/numbers.h"
 #include "api/routes.h"
 #include "base/log.h"
@@ -80,8 +86,62 @@ std::string write_answer(const Answer& answer, const std::string& request_id, bo
       answer.status, reason_phrase(answer.status), answer.content_type, answer.body.size(),
       keep_alive ? "keep-alive" : "close", request_id);
   if (!answer.allow.empty()) head += "Allow: " + answer.allow + "\r\n";
+  for (const auto& [name, value] : answer.headers) head += name + ": " + value + "\r\n";
   return head + "\r\n" + answer.body;
 }
+
+// "6f1c2b1e-...": as AWS's request ids look.
+std::string new_request_id() {
+  constexpr size_t kBytes = 16;
+  std::string id = secret_hex(kBytes);
+  for (const size_t at : {8, 13, 18, 23}) id.insert(at, "-");
+  return id;
+}
+
+// The other end: "127.0.0.1:40312"; "unix". And its address alone, for counting.
+struct PeerName {
+  std::string full = "unix", address;
+};
+PeerName peer_of(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  PeerName peer;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return peer;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (storage.ss_family == AF_INET) {
+    const auto& in = reinterpret_cast<const sockaddr_in&>(storage);
+    inet_ntop(AF_INET, &in.sin_addr, text.data(), text.size());
+    peer = {fmt::format("{}:{}", text.data(), ntohs(in.sin_port)), text.data()};
+  } else if (storage.ss_family == AF_INET6) {
+    const auto& in = reinterpret_cast<const sockaddr_in6&>(storage);
+    inet_ntop(AF_INET6, &in.sin6_addr, text.data(), text.size());
+    // Whoever has one address of IPv6 has a whole /64.
+    peer.full = fmt::format("[{}]:{}", text.data(), ntohs(in.sin6_port));
+    peer.address.assign(reinterpret_cast<const char*>(&in.sin6_addr), 8);
+  }
+  return peer;
+}
+
+// Connections by address of the other end (S-19). Thread-safe.
+class Crowd {
+ public:
+  bool enter(const std::string& address) {
+    const std::lock_guard lock(mutex_);
+    size_t& count = counts_[address];
+    if (count >= kMaxConnectionsPerAddress) return false;
+    ++count;
+    return true;
+  }
+  void leave(const std::string& address) {
+    const std::lock_guard lock(mutex_);
+    const auto found = counts_.find(address);
+    if (found != counts_.end() && --found->second == 0) counts_.erase(found);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, size_t> counts_;
+};
 
 // "localhost:8780" -> "localhost", "[::1]:80" -> "[::1]".
 std::string host_of(std::string_view field) {
@@ -132,8 +192,15 @@ struct Server::State {
   std::atomic<size_t> tcp_connections{0}, unix_connections{0};
   std::vector<std::thread> threads;
   uint16_t port = 0;
+  Gate gate;
+  std::unique_ptr<AuditLog> audit;
+  std::optional<asio::ssl::context> tls;
+  Crowd crowd;
 
-  State(Context c, ServerOptions o) : context(c), options(std::move(o)) {}
+  State(Context c, ServerOptions o)
+      : context(std::move(c)), options(std::move(o)), gate(context.store, context.clock, options.gate) {
+    context.gate = &gate;
+  }
 
   bool host_allowed(std::string_view field) const {
     const std::string host = host_of(field);
@@ -155,13 +222,42 @@ struct Server::State {
     return std::nullopt;
   }
 
-  asio::awaitable<void> session(Socket socket, Trust trust, size_t max_body) {
+  asio::awaitable<void> plain_session(Socket socket, Trust trust, size_t max_body, std::string from) {
     Deadline deadline(socket.get_executor(), socket);
+    co_await session(socket, deadline, trust, max_body, std::move(from));
+    boost::system::error_code ignored;
+    socket.shutdown(Socket::shutdown_send, ignored);
+  }
+
+  asio::awaitable<void> tls_session(Socket socket, Trust trust, size_t max_body, std::string from) {
+    asio::ssl::stream<Socket> stream(std::move(socket), *tls);
+    Deadline deadline(stream.get_executor(), stream.next_layer());
+    deadline.arm(options.head_deadline);
+    boost::system::error_code error;
+    co_await stream.async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    co_await session(stream, deadline, trust, max_body, std::move(from));
+    deadline.arm(options.head_deadline);
+    co_await stream.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
+  }
+
+  // A small body does not get the time of a large one.
+  Duration time_for_body(size_t bytes, size_t max_body) const {
+    const double share = static_cast<double>(bytes) / static_cast<double>(max_body);
+    return std::max(std::min(options.head_deadline, options.body_deadline),
+                    from_seconds(seconds(options.body_deadline) * share));
+  }
+
+  template <typename Stream>
+  asio::awaitable<void> session(Stream& socket, Deadline& deadline, Trust trust, size_t max_body, std::string from) {
     std::string buffer;
+    Context mine = context;
+    mine.from = std::move(from);
     try {
       for (int served = 0; served < kMaxRequestsPerConnection; ++served) {
         deadline.arm(options.head_deadline);
-        const std::string request_id = secret_hex(8);
+        const std::string request_id = new_request_id();
+        mine.request_id = request_id;
         boost::system::error_code error;
         const size_t head_size =
             co_await asio::async_read_until(socket, asio::dynamic_buffer(buffer, kMaxHeadBytes), "\r\n\r\n",
@@ -186,7 +282,7 @@ struct Server::State {
           co_return;
         }
         buffer.erase(0, head_size);
-        deadline.arm(options.body_deadline);
+        deadline.arm(time_for_body(head.content_length, max_body));
         if (head.expects_continue && buffer.size() < head.content_length)
           co_await asio::async_write(socket, asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")),
                                      asio::use_awaitable);
@@ -198,21 +294,21 @@ struct Server::State {
         }
         const std::string body = buffer.substr(0, head.content_length);
         buffer.erase(0, head.content_length);
-        const Answer answer = route(context, head, body, trust, request_id);
+        const Answer answer = route(mine, head, body, trust, request_id);
         const bool keep_alive = head.keep_alive && served + 1 < kMaxRequestsPerConnection;
         const std::string text = write_answer(answer, request_id, keep_alive);
+        deadline.arm(options.body_deadline);  // for whoever reads slowly
         co_await asio::async_write(socket, asio::buffer(text), asio::use_awaitable);
         if (!keep_alive) break;
       }
-      boost::system::error_code ignored;
-      socket.shutdown(Socket::shutdown_send, ignored);
     } catch (const std::exception& error) {
       // The client left, fell silent (its deadline closed the socket), or memory is short: this connection ends.
       log_debug("api", "connection ended: {}", error.what());
     }
   }
 
-  asio::awaitable<void> refuse_and_close(Socket& socket, const Refusal& refusal, const std::string& request_id) {
+  template <typename Stream>
+  asio::awaitable<void> refuse_and_close(Stream& socket, const Refusal& refusal, const std::string& request_id) {
     const ApiError error{refusal.status == 421   ? "MisdirectedRequest"
                          : refusal.status == 403 ? "AccessDenied"
                                                  : "BadRequest",
@@ -220,7 +316,8 @@ struct Server::State {
     const std::string text = write_answer(error_answer(error, request_id), request_id, false);
     boost::system::error_code ignored;
     co_await asio::async_write(socket, asio::buffer(text), asio::redirect_error(asio::use_awaitable, ignored));
-    socket.shutdown(Socket::shutdown_send, ignored);
+    boost::system::error_code no_matter;
+    socket.lowest_layer().shutdown(Socket::shutdown_send, no_matter);
     // What the client still sends is read and dropped for a moment: closing on unread bytes would reset the connection
     // and take our answer with it.
     std::array<char, 4096> sink{};
@@ -248,10 +345,18 @@ struct Server::State {
       }
       if (connections.load() >= kMaxConnections) continue;  // closed at once
       if (trust == Trust::Changes && !peer_is_us(accepted.native_handle())) continue;
+      const PeerName peer = peer_of(accepted.native_handle());
+      const bool counted = !peer.address.empty();  // the owner's own socket is not
+      if (counted && !crowd.enter(peer.address)) continue;
       ++connections;
       const auto executor = accepted.get_executor();
-      asio::co_spawn(executor, session(Socket(std::move(accepted)), trust, max_body),
-                     [&connections](const std::exception_ptr&) { --connections; });
+      auto served = counted && tls ? tls_session(Socket(std::move(accepted)), trust, max_body, peer.full)
+                                   : plain_session(Socket(std::move(accepted)), trust, max_body, peer.full);
+      asio::co_spawn(executor, std::move(served),
+                     [this, &connections, counted, address = peer.address](const std::exception_ptr&) {
+                       --connections;
+                       if (counted) crowd.leave(address);
+                     });
     }
   }
 
@@ -285,6 +390,22 @@ struct Server::State {
     return {};
   }
 
+  Status load_tls() {
+    if (options.tls_certificate.empty() != options.tls_key.empty())
+      return Error{ErrorKind::Invalid, "--tls-cert and --tls-key go together"};
+    if (options.tls_certificate.empty()) return {};
+    boost::system::error_code error;
+    tls.emplace(asio::ssl::context::tls_server);
+    tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                     asio::ssl::context::no_tlsv1_1 | asio::ssl::context::no_compression | SSL_OP_NO_RENEGOTIATION);
+    tls->use_certificate_chain_file(options.tls_certificate, error);
+    if (error)
+      return Error{ErrorKind::Invalid, fmt::format("--tls-cert {}: {}", options.tls_certificate, error.message())};
+    tls->use_private_key_file(options.tls_key, asio::ssl::context::pem, error);
+    if (error) return Error{ErrorKind::Invalid, fmt::format("--tls-key {}: {}", options.tls_key, error.message())};
+    return {};
+  }
+
   Status listen_tcp() {
     const std::string& text = options.listen;
     const auto wrong = [&](const std::string& why) {
@@ -301,7 +422,11 @@ struct Server::State {
     boost::system::error_code error;
     const auto address = asio::ip::make_address(host, error);
     if (error) return wrong("not an IP address");
-    if (!address.is_loopback()) return wrong("requests are not signed; the API listens on loopback only");
+    if (!address.is_loopback()) {
+      if (!tls) return wrong("off loopback the API speaks TLS only; give it --tls-cert and --tls-key");
+      if (options.allow_unsigned_loopback) return wrong("unsigned access is for loopback only");
+      options.host_names.push_back(address.is_v6() ? "[" + address.to_string() + "]" : address.to_string());
+    }
     try {
       tcp_acceptor.emplace(io, tcp::endpoint(address, static_cast<uint16_t>(*number)));
       port = tcp_acceptor->local_endpoint().port();
@@ -313,7 +438,10 @@ struct Server::State {
 };
 
 Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions options)
-    : state_(std::make_unique<State>(Context{store, live, clock}, std::move(options))) {}
+    : state_(std::make_unique<State>(
+          Context{
+              .store = store, .live = live, .clock = clock, .balanced = options.balanced, .launch_wait = kLaunchWait},
+          std::move(options))) {}
 
 Server::~Server() {
   stop();
@@ -321,6 +449,11 @@ Server::~Server() {
 
 Status Server::start() {
   State& state = *state_;
+  if (!state.options.audit_dir.empty()) {
+    ESCALA_ASSIGN(state.audit, AuditLog::open(state.options.audit_dir, state.context.clock.wall_now()));
+    state.context.audit = state.audit.get();
+  }
+  ESCALA_TRY(state.load_tls());
   if (!state.options.unix_socket.empty()) ESCALA_TRY(state.listen_unix());
   if (!state.options.listen.empty()) ESCALA_TRY(state.listen_tcp());
   if (state.unix_acceptor)

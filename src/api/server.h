@@ -1,8 +1,8 @@
-// The manager's HTTP door: the JSON face of the API, discovery, metrics. A thread of control that speaks to it only
-// through the store and the LiveTable.
+// The manager's HTTP door: the faces of the API, discovery, metrics. A thread of control that speaks to it only through
+// the store and the LiveTable.
 //
-// Two listeners: a unix socket (0600: whoever may open it may change things) and, where asked for, TCP on loopback,
-// which only reads unless unsigned changes are allowed. Off loopback nothing listens: requests are not signed yet.
+// Two listeners: a unix socket (0600: whoever may open it is the owner) and, where asked for, TCP, whose requests are
+// signed (api/gate) unless unsigned access on loopback was asked for. Off loopback it speaks TLS, or does not listen.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "api/gate.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "store/live_table.h"
@@ -17,19 +18,25 @@
 
 namespace escala::api {
 
-inline constexpr size_t kMaxConnections = 256;  // per listener
+inline constexpr size_t kMaxConnections = 1024;  // per listener
+inline constexpr size_t kMaxConnectionsPerAddress = 256;
 inline constexpr int kMaxRequestsPerConnection = 100;
 inline constexpr size_t kMaxBodyBytes = 256 << 10;    // over TCP
 inline constexpr size_t kMaxUnixBodyBytes = 4 << 20;  // over the unix socket: documents of many groups
 inline constexpr int kServerThreads = 2;
+inline constexpr Duration kLaunchWait{3s};  // of LaunchInstances, for the instances it names
 
 struct ServerOptions {
-  std::string unix_socket;  // path; empty = none
-  std::string listen;       // "127.0.0.1:8780", "[::1]:0"; empty = none
+  std::string unix_socket;               // path; empty = none
+  std::string listen;                    // "127.0.0.1:8780", "[::1]:0"; empty = none
+  std::string tls_certificate, tls_key;  // PEM files; needed off loopback
+  std::string audit_dir;                 // where the audit log is; empty = none is kept
+  GateOptions gate = {};
   bool allow_unsigned_loopback = false;
+  bool balanced = false;                // a load balancer is configured: traffic sources can be attached
   std::vector<std::string> host_names;  // besides localhost, 127.0.0.1 and [::1], which names a Host field may have
   Duration head_deadline{10s};
-  Duration body_deadline{30s};
+  Duration body_deadline{30s};  // of a body of the largest size; small ones get their share, at least head_deadline
 };
 
 class Server {

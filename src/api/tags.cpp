@@ -14,7 +14,8 @@ namespace {
 
 constexpr int kTagsPerPage = 50;
 
-Failure change_tags(const Context& context, const CreateOrUpdateTagsRequest& request,
+template <typename Request>
+Failure change_tags(const Context& context, const Request& request,
                     const std::function<Failure(const Tag&, Group&)>& edit) {
   return change(context, [&](Batch& batch) -> Failure {
     std::map<std::string, LoadedGroup> groups;
@@ -43,7 +44,7 @@ Failure create_or_update(const Context& context, const CreateOrUpdateTagsRequest
   });
 }
 
-Failure delete_tags(const Context& context, const CreateOrUpdateTagsRequest& request, Empty&) {
+Failure delete_tags(const Context& context, const DeleteTagsRequest& request, Empty&) {
   return change_tags(context, request, [](const Tag& tag, Group& group) -> Failure {
     // As AWS does: with a value, only the tag of that value.
     std::erase_if(group.tags, [&](const escala::Tag& each) {
@@ -64,6 +65,7 @@ Failure describe_tags(const Context& context, const DescribeTagsRequest& request
   ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
   std::string last = after;
   for (const LoadedGroup& loaded : groups) {
+    if (!sees(context, loaded.group.name.str())) continue;
     std::map<std::string, const escala::Tag*> ordered;
     for (const escala::Tag& tag : loaded.group.tags) ordered[tag.key] = &tag;
     for (const auto& [key, tag] : ordered) {
@@ -93,7 +95,7 @@ Failure describe_tags(const Context& context, const DescribeTagsRequest& request
 
 std::vector<Action> tag_actions() {
   return {row("CreateOrUpdateTags", kChanges, create_or_update), row("DeleteTags", kChanges, delete_tags),
-          row("DescribeTags", kReads, describe_tags)};
+          listing_row("DescribeTags", describe_tags)};
 }
 
 }  // namespace escala::api

@@ -4,13 +4,36 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <regex>
 
 #include "api/fill.h"
 #include "api/rules.pb.h"
 #include "api/suggest.h"
+#include "base/time.h"
 
 namespace escala::api {
 namespace {
+
+// The patterns of rules.proto, compiled once each: there are a handful.
+bool matches(const std::string& value, const std::string& pattern) {
+  static std::mutex mutex;
+  static std::map<std::string, std::regex> compiled;
+  const std::lock_guard lock(mutex);
+  auto found = compiled.find(pattern);
+  if (found == compiled.end()) found = compiled.emplace(pattern, std::regex(pattern, std::regex::optimize)).first;
+  return std::regex_match(value, found->second);
+}
+
+bool is_base64(std::string_view text) {
+  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  const size_t filled = text.find_last_not_of('=') + 1;
+  return text.size() % 4 == 0 && text.size() - filled <= 2 &&
+         std::all_of(text.begin(), text.begin() + static_cast<ptrdiff_t>(filled), [](char c) {
+           return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+         });
+}
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
@@ -43,6 +66,7 @@ class Validator {
       const int size = reflection->FieldSize(message, &field);
       count(allowed, size, path);
       if (allowed.required() && size == 0) return;
+      if (size > 0 && !allowed.refused().empty()) return refuse_field(allowed, path);
       for (int i = 0; i < size; ++i) element(message, field, allowed, i, fmt::format("{}[{}]", path, i));
       return;
     }
@@ -51,6 +75,7 @@ class Validator {
         add(path, "", fmt::format("missing; expected {}", expectation(field)), "Member must not be null");
       return;
     }
+    if (!allowed.refused().empty() && says_something(message, field)) return refuse_field(allowed, path);
     switch (field.cpp_type()) {
       case FieldDescriptor::CPPTYPE_MESSAGE:
         return this->message(reflection->GetMessage(message, &field), path);
@@ -63,6 +88,29 @@ class Validator {
       default:
         return;
     }
+  }
+
+  // A 0, a false or an empty text is what the field is without: clients that send all they know send those.
+  static bool says_something(const Message& message, const FieldDescriptor& field) {
+    const auto* reflection = message.GetReflection();
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_STRING:
+        return !reflection->GetString(message, &field).empty();
+      case FieldDescriptor::CPPTYPE_INT32:
+        return reflection->GetInt32(message, &field) != 0;
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return reflection->GetDouble(message, &field) != 0;
+      case FieldDescriptor::CPPTYPE_BOOL:
+        return reflection->GetBool(message, &field);
+      default:
+        return true;
+    }
+  }
+
+  void refuse_field(const Rules& allowed, const std::string& path) {
+    if (faults_.size() >= kMaxFaults) return;
+    const std::string what = fmt::format("{}: not taken here: {}", path, allowed.refused());
+    faults_.push_back({.path = path, .what = what, .aws = what, .mark = {}});
   }
 
   void count(const Rules& allowed, int size, const std::string& path) {
@@ -107,6 +155,13 @@ class Validator {
     if (allowed.name() && !is_name(value))
       return add(path, value, fmt::format("'{}': a name is 1 to 255 of ASCII 33-126 without ':'", shown(value)),
                  "Member must satisfy regular expression pattern: [!-9;-~]+");
+    if (!allowed.pattern().empty() && !matches(value, allowed.pattern()))
+      return add(path, value, fmt::format("'{}' does not match {}", shown(value), allowed.pattern()),
+                 "Member must satisfy regular expression pattern: " + allowed.pattern());
+    if (allowed.base64() && !is_base64(value)) return add(path, value, "not base64", "Member must be valid base64");
+    if (allowed.moment())
+      if (const Result<TimePoint> at = parse_iso8601(value); !at)
+        return add(path, value, at.error().message, "Member must be a moment such as 2026-11-23T12:54:00Z");
     if (allowed.one_of_size() > 0 &&
         std::find(allowed.one_of().begin(), allowed.one_of().end(), value) == allowed.one_of().end()) {
       const std::vector<std::string> known(allowed.one_of().begin(), allowed.one_of().end());

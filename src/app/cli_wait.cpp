@@ -94,7 +94,7 @@ int wait_until_instances_gone(const ApiClient& client, const std::vector<std::st
         api::DescribeAutoScalingInstancesResponse answer;
         ESCALA_TRY(client.call("DescribeAutoScalingInstances", request, answer));
         std::string missing;
-        for (const api::InstanceDetails& instance : answer.autoscalinginstances())
+        for (const api::AutoScalingInstanceDetails& instance : answer.autoscalinginstances())
           missing +=
               fmt::format("{}{} is {}", missing.empty() ? "" : ", ", instance.instanceid(), instance.lifecyclestate());
         return missing;

@@ -12,9 +12,9 @@ constexpr const char* kBash = R"BASH(# escala: completion for bash.  source <(es
 # shellcheck disable=SC2207
 _escala() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-  local commands="apply board compare completion control ctl demo help monitor replay serve simulate test trace tune"
+  local commands="apply audit board compare completion control ctl demo help monitor reference replay serve simulate test trace tune"
   local load="-f --file --trace --group --boot --capacity --step --fill --sort --start --output --help"
-  local ctl="activities delete doctor explain export groups iam-policy instances observe pause policies protect resume set-desired suspend terminate"
+  local ctl="activities delete doctor explain export groups iam-policy instances key observe pause policies protect resume set-desired suspend terminate"
   local processes="Launch Terminate AddToLoadBalancer AlarmNotification AZRebalance HealthCheck InstanceRefresh ReplaceUnhealthy ScheduledActions"
   local dir="" i
   for ((i = 1; i < COMP_CWORD; i++)); do

@@ -7,6 +7,7 @@
 //   board        a predecessor's roster is taken over, agents go on being heard
 //   provider     its threads start idle
 //   controller   reads everything, raises the epoch, asks again for every open intent in its first turn
+//   helpers      threads that keep the load balancer and deliver notifications; they know the store alone
 //   API          last: whoever can reach it finds a controller behind it
 // Stop, the other way round: the API first, so that nothing is promised any more; then the loop, the provider's threads
 // (a call under way is finished or abandoned: its intent is in the store), the store. Instances run on. A kill -9 at
@@ -27,10 +28,12 @@
 #include <thread>
 
 #include "api/server.h"
+#include "app/aws_profile.h"
 #include "app/children.h"
 #include "app/cli_parse.h"
 #include "app/commands.h"
 #include "app/ec2_setup.h"
+#include "app/helpers.h"
 #include "app/state_dir.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -57,6 +60,12 @@ struct Wanted {
   Ec2Wanted ec2;
   int64_t slots = board::kMaxSlots;
   bool unsigned_changes = false;
+  std::string haproxy_socket;
+  std::string tls_certificate, tls_key, region = "local";
+  std::vector<std::string> host_names;
+  Duration max_skew{5min};
+  double reads_per_second = api::GateOptions{}.reads_per_second;
+  double changes_per_second = api::GateOptions{}.changes_per_second;
   double inventory_seconds = 0;  // 0: as the provider's lists cost
   double max_wait_seconds = 2;
   LogLevel log_level = LogLevel::Info;
@@ -127,6 +136,16 @@ int loop(Controller& controller, BoardMetrics& metrics, const SystemClock& clock
     const int signal = signals.wait(Duration{0});
     if (signal == SIGTERM || signal == SIGINT) return 0;
   }
+}
+
+// Leaves what AWS's tools need beside the state, and tells it. That it cannot be written stops nothing.
+void tell_aws_clients(const Wanted& wanted, uint16_t port, const api::Context& context) {
+  const std::string host = wanted.listen.substr(0, wanted.listen.rfind(':'));
+  const std::string url = fmt::format("{}://{}:{}", wanted.tls_certificate.empty() ? "http" : "https", host, port);
+  if (const Status written = write_aws_profile(wanted.dir, context, url, wanted.region); !written)
+    return log_warning("control", "AWS clients: {}", written.error().message);
+  std::fputs(aws_profile_lines(wanted.dir).c_str(), stdout);
+  std::fflush(stdout);
 }
 
 // One list of 10,000 instances of EC2 is ten calls, and calls are limited; a list of processes costs nothing.
@@ -203,17 +222,35 @@ int run(const Wanted& wanted) {
     log_error("control", "{}; trying again until it can", started.error().message);
   }
 
+  HelperOptions helper_options;
+  helper_options.state_dir = wanted.dir;
+  helper_options.haproxy_socket = wanted.haproxy_socket;
+  const auto helpers = start_helpers(**store, clock, helper_options);
+  if (!helpers.ok()) return fail(helpers.error());
+
   api::ServerOptions server_options;
   server_options.unix_socket = api_socket(wanted.dir);
   server_options.listen = wanted.listen;
   server_options.allow_unsigned_loopback = wanted.unsigned_changes;
+  server_options.balanced = !wanted.haproxy_socket.empty();
+  server_options.tls_certificate = wanted.tls_certificate;
+  server_options.tls_key = wanted.tls_key;
+  server_options.host_names = wanted.host_names;
+  server_options.audit_dir = wanted.dir;
+  server_options.gate = {.region = wanted.region,
+                         .max_skew = wanted.max_skew,
+                         .reads_per_second = wanted.reads_per_second,
+                         .changes_per_second = wanted.changes_per_second};
   api::Server server(**store, live, clock, server_options);
   if (const Status listening = server.start(); !listening.ok()) return fail(listening.error());
   log_info("control", "board {}, API on {} and {}", board->name, server_options.unix_socket,
            wanted.listen.empty() ? "nowhere else" : wanted.listen);
 
+  if (server.port() != 0) tell_aws_clients(wanted, server.port(), {**store, live, clock});
+
   const int code = loop(controller, **metrics, clock, signals, waker);
   server.stop();
+  (*helpers)->stop();
   (*store)->on_commit(nullptr);
   log_info("control", "stopped; instances run on");
   return code;
@@ -226,12 +263,24 @@ int run_control(int argc, char** argv) {
                "escala control"};
   Wanted wanted;
   cli.add_option("--state-dir", wanted.dir, "Where everything is kept")->capture_default_str();
-  cli.add_option("--listen", wanted.listen, "Address:port of the HTTP door, on loopback; empty: the unix socket alone")
+  cli.add_option("--listen", wanted.listen, "Address:port of the HTTP door; off loopback with TLS only; empty: none")
       ->capture_default_str();
-  cli.add_flag("--allow-unsigned", wanted.unsigned_changes, "Let requests over TCP change things, not only read");
+  cli.add_flag("--allow-unsigned", wanted.unsigned_changes, "On loopback, take unsigned requests as the owner's");
+  cli.add_option("--tls-cert", wanted.tls_certificate, "PEM file: the HTTP door speaks TLS")->type_name("FILE");
+  cli.add_option("--tls-key", wanted.tls_key, "PEM file with its key")->type_name("FILE");
+  cli.add_option("--host-name", wanted.host_names, "A name that a Host field may have; may be given often");
+  cli.add_option("--region", wanted.region, "Region that requests must be signed for")->capture_default_str();
+  add_duration(cli, "--max-skew", wanted.max_skew, 1s, api::kSkewCeiling, "How far a signature's time may be off")
+      ->default_str(to_text(wanted.max_skew));
+  add_number(cli, "--reads-per-second", wanted.reads_per_second, 1, 1e6, "Requests a key may read with")
+      ->default_str(fmt::format("{}", wanted.reads_per_second));
+  add_number(cli, "--changes-per-second", wanted.changes_per_second, 1, 1e6, "Requests a key may change with")
+      ->default_str(fmt::format("{}", wanted.changes_per_second));
   cli.add_option("--board", wanted.board, "Name of the board; default: the state directory's own");
   add_integer(cli, "--slots", wanted.slots, 1, board::kMaxSlots, "Instances the board has room for")
       ->default_str(std::to_string(wanted.slots));
+  cli.add_option("--haproxy-socket", wanted.haproxy_socket,
+                 "HAProxy's runtime socket (level admin): traffic sources of groups are its backends");
   cli.add_option("--agent", wanted.agent, "Path of escala-agent; default: beside this executable");
   cli.add_option("--provider", wanted.provider, "Where instances run")
       ->check(CLI::IsMember({"process", "ec2"}))

@@ -20,6 +20,8 @@ struct CtlOptions {
   std::string group;
   std::vector<std::string> names;  // instances, processes
   std::string reason, prefix, save;
+  std::string verb, key_name;       // of `ctl key`
+  std::vector<std::string> grants;  // "operate:web-*"
   int64_t capacity = 0, max_records = 20;
   bool wait = false, yes = false, force = false, decrement = false, off = false, honor_cooldown = false;
   Duration timeout{10min};
@@ -47,6 +49,7 @@ class Ctl {
   int terminate();
   int protect();
   int remove();
+  int key();
 
  private:
   using IdsByGroup = std::map<std::string, std::vector<std::string>>;
@@ -71,6 +74,9 @@ class Ctl {
   // Row of the blast radius (rule R5) for people: more than a tenth of a group needs --force.
   int check_share(const std::string& group, size_t count);
   int confirm(const IdsByGroup& by_group);
+  int create_key();
+  int list_keys();
+  int delete_key();
 
   CtlOptions& options_;
   ApiClient client_;

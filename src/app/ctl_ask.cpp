@@ -57,7 +57,7 @@ int Ctl::instances() {
   if (const int code = every_page("DescribeAutoScalingInstances", request, all); code != 0) return code;
   api::DescribeAutoScalingInstancesResponse wanted;
   Table table({"INSTANCE", "GROUP", "ZONE", "STATE", "SINCE", "HEALTH", "PROTECTED", "ADDRESS", "WAITING FOR"});
-  for (const api::InstanceDetails& instance : all.autoscalinginstances()) {
+  for (const api::AutoScalingInstanceDetails& instance : all.autoscalinginstances()) {
     if (!options_.group.empty() && instance.autoscalinggroupname() != options_.group) continue;
     *wanted.add_autoscalinginstances() = instance;
     const bool healthy = instance.healthstatus() == "Healthy";

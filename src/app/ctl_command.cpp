@@ -122,6 +122,15 @@ constexpr Subcommand kSubcommands[] = {
        app.add_flag("--force", options.force, "Terminate its instances");
        waits(app, options);
      }},
+    {"key", "Access keys: create, list, delete", &Ctl::key,
+     [](CLI::App& app, CtlOptions& options) {
+       app.add_option("VERB", options.verb, "create, list or delete")->required();
+       app.add_option("KEY", options.names, "Access key id, to delete");
+       app.add_option("--grant", options.grants,
+                      "For create: role read, operate or admin on groups; may be given often")
+           ->type_name("ROLE:GROUPS");
+       app.add_option("--name", options.key_name, "For create: whose key it is")->type_name("TEXT");
+     }},
     {"doctor", "Checks what a provider needs: credentials, clock, permissions, reachability", &Ctl::doctor,
      [](CLI::App& app, CtlOptions& options) {
        app.add_option("PROVIDER", options.group, "ec2")->required()->type_name("");

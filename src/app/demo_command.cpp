@@ -15,6 +15,7 @@
 #include <fstream>
 #include <thread>
 
+#include "app/aws_profile.h"
 #include "app/children.h"
 #include "app/cli_parse.h"
 #include "app/commands.h"
@@ -124,6 +125,7 @@ int demo(const DemoOptions& options) {
     return 1;
   }
 
+  dprintf(screen_fd, "%s", aws_profile_lines(options.dir).c_str());
   // The load begins when somebody can take it.
   if (!wait_until(service, signals, kStartPatience, true, [&] { return !watch.targets().empty(); }))
     dprintf(screen_fd, "escala demo: no worker came into service; see %s\n", log.c_str());

@@ -29,6 +29,8 @@ constexpr Command kCommands[] = {
     {"trace", escala::app::run_trace, "makes up a load history"},
     {"replay", escala::app::run_replay, "takes the decisions of a live group again; a difference is an error"},
     {"test", escala::app::run_test, "stories of a group, in the .scenario language"},
+    {"audit", escala::app::run_audit, "whether the audit log is as it was written"},
+    {"reference", escala::app::run_reference, "reference pages, made from the program itself"},
     {"completion", escala::app::run_completion, "completion for bash"},
     {"worker", escala::app::run_worker, ""},  // the demo's; not for people
 };

@@ -88,7 +88,8 @@ bool Users::Parts::perform(std::string_view operation, const GroupName& group, c
   const Revision revision = store.revision();
   const api::Action* action = api::find_action(operation);
   const std::unique_ptr<google::protobuf::Message> response(action->response->New());
-  const api::Context context{store, live, clock, [this] { return random.next(); }};
+  api::Context context{.store = store, .live = live, .clock = clock};
+  context.seed = [this] { return random.next(); };
   const Failure failure = api::perform(context, *action, request, *response);
   if (users.tell)
     users.tell(fmt::format("people: {} {}: {}", operation, request.ShortDebugString(),

@@ -63,6 +63,7 @@ std::string one(const Record& record) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string json;
+  if (record.key.starts_with("accesskey/")) return head + ",\"value\":\"withheld\"}";
   if (!message) return head + ",\"error\":\"no record of a known kind\"}";
   if (!message->ParseFromString(record.value) ||
       !google::protobuf::util::MessageToJsonString(*message, &json, options).ok())

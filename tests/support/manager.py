@@ -85,6 +85,7 @@ class Manager:
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def start(self):
+        self.started_at = time.time() - 0.1
         with open(self.log, "ab") as log:
             self.serve = subprocess.Popen(
                 [self.escala, "serve", "--state-dir", self.dir, "--listen", "127.0.0.1:0",

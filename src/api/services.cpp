@@ -1,0 +1,116 @@
+#include "api/services.h"
+
+#include <algorithm>
+#include <array>
+
+namespace escala::api {
+namespace {
+
+constexpr auto kAutoScaling = std::to_array<std::string_view>({
+    "AttachInstances",
+    "AttachLoadBalancerTargetGroups",
+    "AttachLoadBalancers",
+    "AttachTrafficSources",
+    "BatchDeleteScheduledAction",
+    "BatchPutScheduledUpdateGroupAction",
+    "CancelInstanceRefresh",
+    "CompleteLifecycleAction",
+    "CreateAutoScalingGroup",
+    "CreateLaunchConfiguration",
+    "CreateOrUpdateTags",
+    "DeleteAutoScalingGroup",
+    "DeleteLaunchConfiguration",
+    "DeleteLifecycleHook",
+    "DeleteNotificationConfiguration",
+    "DeletePolicy",
+    "DeleteScheduledAction",
+    "DeleteTags",
+    "DeleteWarmPool",
+    "DescribeAccountLimits",
+    "DescribeAdjustmentTypes",
+    "DescribeAutoScalingGroups",
+    "DescribeAutoScalingInstances",
+    "DescribeAutoScalingNotificationTypes",
+    "DescribeInstanceRefreshes",
+    "DescribeLaunchConfigurations",
+    "DescribeLifecycleHookTypes",
+    "DescribeLifecycleHooks",
+    "DescribeLoadBalancerTargetGroups",
+    "DescribeLoadBalancers",
+    "DescribeMetricCollectionTypes",
+    "DescribeNotificationConfigurations",
+    "DescribePolicies",
+    "DescribeScalingActivities",
+    "DescribeScalingProcessTypes",
+    "DescribeScheduledActions",
+    "DescribeTags",
+    "DescribeTerminationPolicyTypes",
+    "DescribeTrafficSources",
+    "DescribeWarmPool",
+    "DetachInstances",
+    "DetachLoadBalancerTargetGroups",
+    "DetachLoadBalancers",
+    "DetachTrafficSources",
+    "DisableMetricsCollection",
+    "EnableMetricsCollection",
+    "EnterStandby",
+    "ExecutePolicy",
+    "ExitStandby",
+    "GetPredictiveScalingForecast",
+    "LaunchInstances",
+    "PutLifecycleHook",
+    "PutNotificationConfiguration",
+    "PutScalingPolicy",
+    "PutScheduledUpdateGroupAction",
+    "PutWarmPool",
+    "RecordLifecycleActionHeartbeat",
+    "ResumeProcesses",
+    "RollbackInstanceRefresh",
+    "SetDesiredCapacity",
+    "SetInstanceHealth",
+    "SetInstanceProtection",
+    "StartInstanceRefresh",
+    "SuspendProcesses",
+    "TerminateInstanceInAutoScalingGroup",
+    "UpdateAutoScalingGroup",
+});
+
+const Action* find_autoscaling(std::string_view name) {
+  return std::binary_search(kAutoScaling.begin(), kAutoScaling.end(), name) ? find_action(name) : nullptr;
+}
+
+constexpr std::array<Service, 1> kServices = {{
+    {.name = "autoscaling",
+     .title = "EC2 Auto Scaling",
+     .version = "2011-01-01",
+     .xml_namespace = "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+     .json_target = {},
+     .lists = ListStyle::Member,
+     .envelope = Service::Envelope::Query,
+     .find = find_autoscaling},
+}};
+
+}  // namespace
+
+std::span<const Service> services() {
+  return kServices;
+}
+
+const Service* service_of_version(std::string_view version) {
+  const auto found =
+      std::find_if(kServices.begin(), kServices.end(), [&](const Service& each) { return each.version == version; });
+  return found == kServices.end() ? nullptr : &*found;
+}
+
+std::pair<const Service*, std::string_view> service_of_target(std::string_view target) {
+  for (const Service& service : kServices)
+    if (!service.json_target.empty() && target.starts_with(service.json_target))
+      return {&service, target.substr(service.json_target.size())};
+  return {nullptr, {}};
+}
+
+std::span<const std::string_view> autoscaling_operations() {
+  return kAutoScaling;
+}
+
+}  // namespace escala::api

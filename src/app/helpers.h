@@ -1,0 +1,29 @@
+// The threads beside control's loop: one keeps the load balancer as the groups are (traffic/keeper), one delivers
+// notifications (notify/courier). Each knows the store alone, and can be missing without anything else noticing.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "store/store.h"
+
+namespace escala::app {
+
+struct HelperOptions {
+  std::string state_dir;       // notify.key: the secret that notifications are signed with, made at the first start
+  std::string haproxy_socket;  // empty = no load balancer
+};
+
+class Helpers {
+ public:
+  virtual ~Helpers() = default;
+  // Waits for what is under way.
+  virtual void stop() = 0;
+};
+
+// Store and clock must outlive them.
+Result<std::unique_ptr<Helpers>> start_helpers(Store& store, const SystemClock& clock, const HelperOptions& options);
+
+}  // namespace escala::app

@@ -1,0 +1,263 @@
+#include "traffic/keeper.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/log.h"
+#include "engine/lifecycle.h"
+#include "engine/snapshot.h"
+#include "store/records.h"
+
+namespace escala::traffic {
+namespace {
+
+// Of the names of a group's servers; others in the backend, another group's too, are left alone. FNV-1a: the same on
+// every machine and in every version.
+std::string prefix_of(const GroupName& group) {
+  uint32_t hash = 2166136261U;
+  for (const char c : group.str()) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return fmt::format("escala-{:08x}-", hash);
+}
+
+bool good_name(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+                              std::string_view::npos;
+}
+
+// The less healthy of two words counts.
+TrafficHealth worse(TrafficHealth a, TrafficHealth b) {
+  const auto rank = [](TrafficHealth h) {
+    switch (h) {
+      case TrafficHealth::Draining:
+        return 3;
+      case TrafficHealth::Unhealthy:
+        return 2;
+      case TrafficHealth::Registering:
+        return 1;
+      case TrafficHealth::Healthy:
+        return 0;
+    }
+    return 0;
+  };
+  return rank(a) >= rank(b) ? a : b;
+}
+
+}  // namespace
+
+std::string backend_of(const TrafficSource& source) {
+  const std::string& text = source.identifier;
+  // arn:aws:elasticloadbalancing:region:account:targetgroup/NAME/id
+  constexpr std::string_view kMark = ":targetgroup/";
+  const size_t at = text.find(kMark);
+  if (!text.starts_with("arn:") || at == std::string::npos) return text;
+  const size_t start = at + kMark.size();
+  return text.substr(start, text.find('/', start) - start);
+}
+
+struct Keeper::Work {
+  const Group& group;
+  std::string prefix;  // of its servers' names
+  TimePoint now;
+  std::map<std::string, Instance> instances;  // by the name of their server
+  std::map<InstanceId, TrafficHealth> words;
+  state::TrafficState before, after;
+  Revision version = 0;
+  bool asked = true;  // every source answered
+};
+
+void Keeper::tend_server(Work& work, const std::string& backend, const Server& server) {
+  if (!server.name.starts_with(work.prefix)) return;
+  const auto found = work.instances.find(server.name);
+  const bool wanted = found != work.instances.end() && wants_traffic(work.group, found->second);
+  const auto say = [&](TrafficHealth health) {
+    if (found == work.instances.end()) return;
+    const auto [at, fresh] = work.words.try_emplace(found->second.id, health);
+    if (!fresh) at->second = worse(at->second, health);
+  };
+  if (wanted) {
+    switch (server.state) {
+      case ServerState::Up:
+        return say(TrafficHealth::Healthy);
+      case ServerState::Down:
+        return say(TrafficHealth::Unhealthy);
+      case ServerState::Unproven:
+        return say(TrafficHealth::Registering);
+      case ServerState::Draining:
+      case ServerState::Maintenance:
+        break;  // it left and came back (standby): taken out and registered anew
+    }
+    say(TrafficHealth::Registering);
+  } else {
+    say(TrafficHealth::Draining);
+  }
+  Status done;
+  const bool gone = found == work.instances.end();
+  const bool overdue = !gone && work.now >= found->second.state_since + work.group.drain_timeout;
+  const bool idle = server.sessions == 0;
+  if (server.state != ServerState::Draining && server.state != ServerState::Maintenance) {
+    done = haproxy_.drain(backend, server.name);
+  } else if (idle || overdue || gone || wanted) {
+    done = haproxy_.remove(backend, server.name);
+    if (done.ok() && !gone) work.words.erase(found->second.id);
+  }
+  if (!done.ok()) log_info("traffic", "group {}: {}", work.group.name, done.error().message);
+}
+
+void Keeper::tend_source(Work& work, const TrafficSource& source, bool attached) {
+  state::TrafficState::Source told;
+  told.set_type(source.type);
+  told.set_identifier(source.identifier);
+  const std::string backend = backend_of(source);
+  auto servers = good_name(backend)
+                     ? haproxy_.servers(backend)
+                     : Result<std::vector<Server>>(Error{ErrorKind::Invalid, "no name of a backend: " + backend});
+  if (!servers.ok()) {
+    work.asked = false;
+    // Of a source that was detached and does not exist any more nothing is left to be drained.
+    if (!attached && servers.error().kind != ErrorKind::Unavailable) return;
+    for (const auto& old : work.before.sources())
+      if (old.type() == source.type && old.identifier() == source.identifier) told.set_state(old.state());
+    if (!attached) told.set_state("Removing");
+    if (told.state().empty()) told.set_state("Adding");
+    told.set_error(servers.error().message);
+    *work.after.add_sources() = told;
+    return;
+  }
+  std::map<std::string, ServerState> known;
+  if (!attached) {
+    // Drained as if nobody of it were wanted.
+    int left = 0;
+    for (const Server& server : *servers) {
+      if (!server.name.starts_with(work.prefix)) continue;
+      ++left;
+      const bool out = server.state == ServerState::Draining || server.state == ServerState::Maintenance;
+      const Status done = out && server.sessions == 0 ? haproxy_.remove(backend, server.name)
+                          : out                       ? Status{}
+                                                      : haproxy_.drain(backend, server.name);
+      if (!done.ok()) log_info("traffic", "group {}: {}", work.group.name, done.error().message);
+    }
+    if (left == 0) return;
+    told.set_state("Removing");
+    *work.after.add_sources() = told;
+    return;
+  }
+  for (const Server& server : *servers) {
+    known[server.name] = server.state;
+    tend_server(work, backend, server);
+  }
+  int missing = 0, healthy = 0, serving = 0;
+  for (const auto& [name, instance] : work.instances) {
+    if (!wants_traffic(work.group, instance)) continue;
+    if (is_serving(instance.state)) ++serving;
+    const auto at = known.find(name);
+    if (at != known.end()) {
+      if (at->second == ServerState::Up) ++healthy;
+      continue;
+    }
+    ++missing;
+    if (has(work.group.suspended, Process::AddToLoadBalancer)) continue;
+    if (instance.address.empty() || !good_name(name)) {
+      told.set_error(fmt::format("instance {} has no address (ServicePort of its launch configuration)", instance.id));
+      continue;
+    }
+    const Status added = haproxy_.add(backend, name, instance.address);
+    if (!added.ok()) {
+      told.set_error(added.error().message);
+      continue;
+    }
+    log_info("traffic", "group {}: {} is registered with {}", work.group.name, instance.id, backend);
+    work.words[instance.id] = worse(work.words.contains(instance.id) ? work.words[instance.id] : TrafficHealth::Healthy,
+                                    TrafficHealth::Registering);
+  }
+  told.set_state(healthy > 0 ? "InService" : (missing > 0 || serving == 0 ? "Adding" : "Added"));
+  *work.after.add_sources() = told;
+}
+
+Status Keeper::write(const Work& work) const {
+  state::TrafficState after = work.after;
+  after.set_group(work.group.name.str());
+  if (work.asked) {
+    for (const auto& [id, health] : work.words) {
+      state::TrafficState::Word& word = *after.add_words();
+      word.set_instance(id.str());
+      word.set_health(static_cast<uint32_t>(health));
+    }
+  } else {
+    *after.mutable_words() = work.before.words();
+  }
+  const std::string bytes = after.SerializeAsString();
+  if (bytes == work.before.SerializeAsString()) return {};
+  Batch batch;
+  batch.durability = Durability::Lazy;
+  const std::string key = keys::traffic(work.group.name);
+  batch.expect(key, work.version);
+  if (after.sources_size() == 0 && after.words_size() == 0)
+    batch.erase(key);
+  else
+    batch.put(key, bytes);
+  const auto done = store_.commit(batch);
+  return done.ok() ? Status{} : Status{done.error()};
+}
+
+void Keeper::tend_group(const Group& group, TimePoint now) {
+  Work work{.group = group,
+            .prefix = prefix_of(group.name),
+            .now = now,
+            .instances = {},
+            .words = {},
+            .before = {},
+            .after = {}};
+  const auto record = store_.get(keys::traffic(group.name));
+  if (!record.ok()) return;
+  if (*record) {
+    work.version = (*record)->version;
+    if (!work.before.ParseFromString((*record)->value)) work.before.Clear();
+  }
+  if (group.traffic_sources.empty() && !*record) return;
+  const auto members = store_.scan(keys::instances(group.name));
+  if (!members.ok()) return;
+  for (const Record& member : *members) {
+    const auto message = parse<state::Instance>(member.key, member.value);
+    if (!message.ok()) continue;
+    auto instance = decode(*message);
+    if (instance.ok()) work.instances[work.prefix + instance->id.str()] = std::move(*instance);
+  }
+  for (const TrafficSource& source : group.traffic_sources) tend_source(work, source, true);
+  for (const auto& old : work.before.sources()) {
+    const TrafficSource source{old.type(), old.identifier()};
+    const auto& kept = group.traffic_sources;
+    if (std::find(kept.begin(), kept.end(), source) == kept.end()) tend_source(work, source, false);
+  }
+  if (const Status written = write(work); !written.ok() && written.error().kind != ErrorKind::Conflict)
+    log_warning("traffic", "group {}: {}", group.name, written.error().message);
+}
+
+void Keeper::tend(TimePoint now) {
+  const auto records = store_.scan(keys::kGroups);
+  if (!records.ok()) return;
+  for (const Record& record : *records) {
+    const auto message = parse<state::Group>(record.key, record.value);
+    if (!message.ok()) continue;
+    if (message->traffic_sources_size() == 0) {
+      const auto left = store_.get(keys::traffic(GroupName(message->name())));
+      if (!left.ok() || !*left) continue;
+    }
+    const auto group = decode(*message);
+    if (group.ok()) tend_group(*group, now);
+  }
+  // Groups that are gone leave servers behind, which nobody else takes out.
+  const auto left = store_.scan(keys::kTraffic);
+  if (!left.ok()) return;
+  for (const Record& record : *left) {
+    const auto message = parse<state::TrafficState>(record.key, record.value);
+    if (!message.ok()) continue;
+    Group gone;
+    gone.name = GroupName(message->group());
+    const auto group = store_.get(keys::group(gone.name));
+    if (group.ok() && !*group) tend_group(gone, now);
+  }
+}
+
+}  // namespace escala::traffic

@@ -1,0 +1,83 @@
+"""Holds the program's own table of operations and fields against botocore's service models, where they are installed."""
+
+import glob
+import gzip
+import json
+import os
+import subprocess
+import sys
+
+# Fields of ours that serve several of AWS's shapes and are harmless where AWS has none.
+EVERYWHERE = {"AutoScalingGroupName"}
+
+
+def models():
+    places = [*sys.path, "/usr/lib/python3/dist-packages", *glob.glob(os.path.expanduser("~/.pyenv/versions/*/lib/python3*/site-packages")),
+              *glob.glob("/usr/local/lib/python3*/dist-packages")]
+    found = {}
+    for place in dict.fromkeys(places):
+        for path in glob.glob(os.path.join(place, "botocore/data/autoscaling/2011-01-01/service-2.json*")):
+            with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
+                found[path] = json.load(file)
+    # The one that knows most operations comes last: what it does not know, AWS does not have.
+    return sorted(found.items(), key=lambda item: len(item[1]["operations"]))
+
+
+class Comparison:
+    def __init__(self, model, newest):
+        self.shapes = model["shapes"]
+        self.newest = newest
+        self.wrong = []
+
+    def structure(self, path, shape, ours, seen=()):
+        members = self.shapes[shape].get("members", {})
+        named = {member.get("locationName", name): member for name, member in members.items()}
+        for name, member in named.items():
+            if name not in ours:
+                self.wrong.append(f"{path}.{name}: missing")
+                continue
+            self.value(f"{path}.{name}", member["shape"], ours[name], seen)
+        if self.newest:
+            for name in ours:
+                if name not in named and name not in EVERYWHERE:
+                    self.wrong.append(f"{path}.{name}: AWS has no such field")
+
+    def value(self, path, shape, ours, seen):
+        kind = self.shapes[shape]["type"]
+        if (kind == "list") != ours["list"]:
+            self.wrong.append(f"{path}: a list in one of the two only")
+            return
+        if kind == "list":
+            shape = self.shapes[shape]["member"]["shape"]
+            kind = self.shapes[shape]["type"]
+        kind = {"float": "double", "long": "integer"}.get(kind, kind)
+        if kind != ours["type"]:
+            self.wrong.append(f"{path}: {ours['type']}, in the model {kind}")
+        elif kind == "structure" and shape not in seen:
+            self.structure(path, shape, ours["fields"], (*seen, shape))
+
+
+def check(escala):
+    """None when all is well, a text to skip with when no model is there; AssertionError with what differs."""
+    found = models()
+    if not found:
+        return "no botocore on this machine"
+    table = json.loads(subprocess.run([escala, "reference", "api", "--json"], check=True, capture_output=True,
+                                      text=True).stdout)["operations"]
+    wrong = []
+    missing = sorted(name for name, ours in table.items() if ours is None)
+    for path, model in found:
+        comparison = Comparison(model, path == found[-1][0] and len(model["operations"]) >= len(table))
+        for name, operation in model["operations"].items():
+            if table.get(name) is None:
+                continue
+            ours = table[name]
+            if "input" in operation:
+                comparison.structure(name, operation["input"]["shape"], ours["request"])
+            if ("output" in operation) != (ours["answer"] is not None):
+                comparison.wrong.append(f"{name}: an answer in one of the two only")
+            elif "output" in operation:
+                comparison.structure(name + " answer", operation["output"]["shape"], ours["answer"])
+        wrong += [f"{path}: {line}" for line in comparison.wrong]
+    assert not wrong, "\n".join(wrong)
+    return f"what is served matches; not served: {', '.join(missing)}" if missing else None
