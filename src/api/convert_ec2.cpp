@@ -68,7 +68,7 @@ void put_own_settings(const LaunchConfiguration& from, const std::string& inner,
   if (!std::all_of(version.begin(), version.end(), [](unsigned char c) { return c >= '0' && c <= '9'; }))
     add(faults, inner + "Ec2.LaunchTemplateVersion",
         fmt::format(
-            "'{}': expected the number of a version; `escala ctl doctor ec2` shows which $Latest and $Default are",
+            "'{}': expected the number of a version, such as 3; what $Latest and $Default are could change under the group",
             shown(version)));
   if (!from_template && !from.has_imageid())
     add(faults, inner + "ImageId",

@@ -296,7 +296,7 @@ TEST_F(ControllerTest, ASecondControllerMakesTheFirstOneStop) {
   EXPECT_GT(second.epoch(), w_.controller->epoch());
 }
 
-// Found by the simulator: intents that another controller inherited are not ours to ask for again.
+// Found while writing its judge: intents that another controller inherited are not ours to ask for again.
 TEST_F(ControllerTest, WhoWasSupersededAsksForNothingAnyMore) {
   w_.put_group(group_of("web", 1, 5, 1));
   w_.provider.fake.hang(kWeb);
