@@ -154,7 +154,10 @@ class Filler {
     if (*value > std::numeric_limits<int32_t>::max() || *value < std::numeric_limits<int32_t>::min())
       return fault(path, node, fmt::format("{} is outside the range; expected {}", node.text, expectation(field)),
                    "Member must be an integer of 32 bits");
-    into.GetReflection()->SetInt32(&into, &field, static_cast<int32_t>(*value));
+    const auto number = static_cast<int32_t>(*value);
+    const auto* reflection = into.GetReflection();
+    return field.is_repeated() ? reflection->AddInt32(&into, &field, number)
+                               : reflection->SetInt32(&into, &field, number);
   }
 
   void fill_double(Message& into, const FieldDescriptor& field, const Node& node, const std::string& path) {

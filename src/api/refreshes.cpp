@@ -53,6 +53,8 @@ Failure to_preferences(const RefreshPreferences& from, const Group& group, escal
   if (from.has_instancewarmup()) to.warmup = std::chrono::seconds(from.instancewarmup());
   int before = 0;
   for (const int percent : from.checkpointpercentages()) {
+    if (percent < 1 || percent > 100)
+      return validation_error(fmt::format("CheckpointPercentages: {} is outside 1..100", percent));
     if (percent <= before)
       return validation_error(fmt::format(
           "CheckpointPercentages: {} follows {}; each must be greater than the one before", percent, before));

@@ -125,6 +125,7 @@ TEST_F(Upkeep, ARefreshThatMakesNoSenseIsRefused) {
       {R"("Preferences":{"MaxHealthyPercentage":120})", "without MinHealthyPercentage"},
       {R"("Preferences":{"MinHealthyPercentage":50,"MaxHealthyPercentage":200})", "is greater than 100"},
       {R"("Preferences":{"CheckpointPercentages":[50,20]})", "20 follows 50"},
+      {R"("Preferences":{"CheckpointPercentages":[50,101]})", "101 is outside 1..100"},
       {R"("Preferences":{"CheckpointDelay":5})", "without CheckpointPercentages"},
       {R"("Preferences":{"AutoRollback":true})", "AutoRollback needs a DesiredConfiguration"},
       {R"("Preferences":{"AlarmSpecification":{"Alarms":["none"]}})", "has no alarm 'none'"},

@@ -96,7 +96,7 @@ void Keeper::tend_server(Work& work, const std::string& backend, const Server& s
   const bool gone = found == work.instances.end();
   const bool overdue = !gone && work.now >= found->second.state_since + work.group.drain_timeout;
   const bool idle = server.sessions == 0;
-  if (server.state != ServerState::Draining && server.state != ServerState::Maintenance) {
+  if (server.state == ServerState::Up || server.state == ServerState::Unproven) {
     done = haproxy_.drain(backend, server.name);
   } else if (idle || overdue || gone || wanted) {
     done = haproxy_.remove(backend, server.name);
@@ -132,7 +132,7 @@ void Keeper::tend_source(Work& work, const TrafficSource& source, bool attached)
     for (const Server& server : *servers) {
       if (!server.name.starts_with(work.prefix)) continue;
       ++left;
-      const bool out = server.state == ServerState::Draining || server.state == ServerState::Maintenance;
+      const bool out = server.state != ServerState::Up && server.state != ServerState::Unproven;
       const Status done = out && server.sessions == 0 ? haproxy_.remove(backend, server.name)
                           : out                       ? Status{}
                                                       : haproxy_.drain(backend, server.name);

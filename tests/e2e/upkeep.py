@@ -74,7 +74,7 @@ def a_refresh_replaces_everybody_and_survives_a_kill(bin_dir):
         assert not set(before) & set(after), (before, after)
         wait_for("the old processes to end", lambda: set(manager.instance_processes()) == set(after))
         assert manager.group("web")["LaunchConfigurationName"] == "two"
-        assert {i["LaunchConfigurationName"] for i in manager.instances("web")} == {"two"}
+        assert {i["LaunchConfigurationName"] for i in manager.instances("web", "InService")} == {"two"}
 
 
 def a_refresh_to_something_broken_rolls_back(bin_dir):
