@@ -279,11 +279,10 @@ state::LaunchSpec to_spec(const LaunchConfiguration& from, TimePoint now, const 
   document.clear_launchconfigurationarn();
   to.set_api_document(document.SerializeAsString());
   const std::optional<ProcessSettings> script = script_settings(from.userdata());
-  if (!from.has_process() && !script) {
-    to_ec2_spec(from, path, to, faults);
-    return to;
-  }
-  to.set_provider("process");
+  // A script beside an image is for EC2's instances as well as for processes: each provider takes what is its own.
+  if (!from.has_process() && (!script || from.has_imageid())) to_ec2_spec(from, path, to, faults);
+  if (!from.has_process() && !script) return to;
+  if (!to.has_ec2()) to.set_provider("process");
   const ProcessSettings& process = from.has_process() ? from.process() : *script;
   state::ProcessSpec& out = *to.mutable_process();
   const std::string inner = (path.empty() ? "" : path + ".") + std::string("Process");

@@ -299,7 +299,7 @@ TEST_F(Api, PoliciesAlarmsSchedulesHooksAndTags) {
   EXPECT_THAT(refused("GetPredictiveScalingForecast", day), HasSubstr("no forecast yet"));
   EXPECT_THAT(refused("GetPredictiveScalingForecast",
                       R"({"AutoScalingGroupName":"web","PolicyName":"ahead","StartTime":"x","EndTime":"y"})"),
-              HasSubstr("StartTime"));
+              HasSubstr("startTime"));
   {
     GroupMemory memory;
     ForecastMemory& forecast = memory.policies[PolicyName("ahead")].forecast.edit();
