@@ -67,9 +67,9 @@ void put_own_settings(const LaunchConfiguration& from, const std::string& inner,
   // A configuration never changes: "$Latest" would make instances of one group differ without anybody having said so.
   if (!std::all_of(version.begin(), version.end(), [](unsigned char c) { return c >= '0' && c <= '9'; }))
     add(faults, inner + "Ec2.LaunchTemplateVersion",
-        fmt::format(
-            "'{}': expected the number of a version, such as 3; what $Latest and $Default are could change under the group",
-            shown(version)));
+        fmt::format("'{}': expected the number of a version, such as 3; what $Latest and $Default are could change "
+                    "under the group",
+                    shown(version)));
   if (!from_template && !from.has_imageid())
     add(faults, inner + "ImageId",
         "nothing to launch: expected Process: {Command: [...]} for the process provider, or ImageId or "

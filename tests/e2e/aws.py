@@ -505,10 +505,20 @@ def every_operation_has_the_shape_of_the_model(bin_dir):
     return check_model.check(os.path.join(bin_dir, "escala"))
 
 
+def the_reference_page_is_the_programs_own(bin_dir):
+    """docs/reference/api.md is made by the program: it cannot say something else than what is served."""
+    made = subprocess.run([os.path.join(bin_dir, "escala"), "reference", "api"], check=True, capture_output=True,
+                          text=True).stdout
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "reference", "api.md")
+    with open(page, encoding="utf-8") as f:
+        assert f.read() == made, "out of date: escala reference api > docs/reference/api.md"
+
+
 TESTS = [a_group_lives_through_boto3, a_group_lives_through_the_cli, hooks_wait_for_an_answer,
          policies_schedules_processes_and_tags, what_there_is_can_be_listed, hostile_text_survives_or_is_refused,
          wrong_requests_change_nothing_and_say_why, who_does_not_sign_gets_nothing, unsigned_is_for_who_asks_for_it,
-         tls_and_off_loopback, every_operation_has_the_shape_of_the_model]
+         tls_and_off_loopback, every_operation_has_the_shape_of_the_model,
+         the_reference_page_is_the_programs_own]
 
 if __name__ == "__main__":
     main(TESTS)
