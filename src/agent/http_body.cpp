@@ -7,19 +7,13 @@
 #include <optional>
 
 #include "agent/text_file.h"
+#include "base/text.h"
 
 namespace escala {
 namespace {
 
 Error invalid(std::string_view what) {
   return {ErrorKind::Invalid, fmt::format("the answer is no HTTP/1.1: {}", what)};
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 std::string_view trim(std::string_view text) {

@@ -17,7 +17,7 @@ namespace escala {
 struct Identity {
   std::string instance, group, join_token;
   uint64_t incarnation = 0;  // grows at each start: its moment, by the wall clock
-  std::string session;  // a secret of this agent's own, which the join token is exchanged for
+  std::string session;       // a secret of this agent's own, which the join token is exchanged for
 };
 
 struct ReporterOptions {

@@ -49,11 +49,10 @@ std::string without_secrets(const Message& request) {
 std::span<const Action> actions() {
   static const std::vector<Action> all = [] {
     std::vector<Action> rows;
-    for (const auto theme :
-         {group_actions, instance_actions, launch_configuration_actions, policy_actions, schedule_actions, hook_actions,
-          process_actions, tag_actions, activity_actions, limit_actions, access_key_actions, refresh_actions,
-          warm_pool_actions, membership_actions, traffic_actions, notification_actions, collection_actions,
-          own_actions})
+    for (const auto theme : {group_actions, instance_actions, launch_configuration_actions, policy_actions,
+                             schedule_actions, hook_actions, process_actions, tag_actions, activity_actions,
+                             limit_actions, access_key_actions, refresh_actions, warm_pool_actions, membership_actions,
+                             traffic_actions, notification_actions, collection_actions, own_actions})
       for (Action& action : theme()) rows.push_back(std::move(action));
     std::sort(rows.begin(), rows.end(), [](const Action& a, const Action& b) { return a.name < b.name; });
     return rows;

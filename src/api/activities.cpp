@@ -68,8 +68,8 @@ std::variant<std::set<std::string>, ApiError> living(const Context& context) {
   return out;
 }
 
-Failure describe(const Context& context, const DescribeScalingActivitiesRequest& request,
-                 DescribeScalingActivitiesResponse& response) {
+Failure describe_activities(const Context& context, const DescribeScalingActivitiesRequest& request,
+                            DescribeScalingActivitiesResponse& response) {
   constexpr std::string_view kOperation = "DescribeScalingActivities";
   ESCALA_API_LOAD(const std::string before, page_start(context, kOperation, request));
   const std::string prefix = request.has_autoscalinggroupname()
@@ -124,7 +124,7 @@ void from_activity(const state::Activity& from, Activity& to) {
 }
 
 std::vector<Action> activity_actions() {
-  return {listing_row("DescribeScalingActivities", describe)};
+  return {listing_row("DescribeScalingActivities", describe_activities)};
 }
 
 }  // namespace escala::api

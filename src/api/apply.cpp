@@ -24,8 +24,9 @@ struct Built {
   std::optional<state::LaunchSpec> spec;  // inline
 };
 
-void add(Faults& faults, const std::string& path, const std::string& what) {
-  faults.push_back({.path = path, .what = path.empty() ? what : path + ": " + what, .aws = {}, .mark = {}});
+// Told with its path to AWS's clients too.
+void add_located(Faults& faults, const std::string& path, const std::string& what) {
+  add(faults, path, what, path.empty() ? what : path + ": " + what);
 }
 
 std::string at(const std::string& path, const char* list, int index) {
@@ -63,12 +64,13 @@ void check_names(const List& list, const char* list_name, const std::string& pat
   for (int i = 0; i < list.size(); ++i) {
     if constexpr (requires { list[i].has_autoscalinggroupname(); })
       if (list[i].has_autoscalinggroupname() && list[i].autoscalinggroupname() != group)
-        add(faults, at(path, list_name, i) + ".AutoScalingGroupName",
+        add_located(
+            faults, at(path, list_name, i) + ".AutoScalingGroupName",
             fmt::format("'{}' is not the group around it, '{}'", shown(list[i].autoscalinggroupname()), shown(group)));
     for (int k = 0; k < i; ++k)
       if (name_of(list[i]) == name_of(list[k]))
-        add(faults, at(path, list_name, i),
-            fmt::format("'{}' repeated (first as {}[{}])", shown(name_of(list[i])), list_name, k));
+        add_located(faults, at(path, list_name, i),
+                    fmt::format("'{}' repeated (first as {}[{}])", shown(name_of(list[i])), list_name, k));
   }
 }
 
@@ -77,7 +79,7 @@ Built build(const GroupDocument& from, TimePoint now, const std::string& path, F
   Group& group = built.group;
   group.name = GroupName(from.autoscalinggroupname());
   if (from.has_launchconfiguration() == from.has_launchconfigurationname())
-    add(faults, path, "exactly one of LaunchConfiguration and LaunchConfigurationName is needed");
+    add_located(faults, path, "exactly one of LaunchConfiguration and LaunchConfigurationName is needed");
   if (from.has_launchconfiguration()) {
     LaunchConfiguration named = from.launchconfiguration();
     if (!named.has_launchconfigurationname())
@@ -102,7 +104,7 @@ Built build(const GroupDocument& from, TimePoint now, const std::string& path, F
   for (int i = 0; i < from.lifecyclehooks_size(); ++i)
     if (auto hook = to_hook(from.lifecyclehooks(i), nullptr, at(path, "LifecycleHooks", i), faults))
       put_by_name(group.hooks, std::move(*hook));
-  if (auto failed = set_tags(from.tags(), group)) add(faults, path + ".Tags", failed->message);
+  if (auto failed = set_tags(from.tags(), group)) add_located(faults, path + ".Tags", failed->message);
   check_names(
       from.policies(), "Policies", path, group.name.str(), [](const auto& each) { return each.policyname(); }, faults);
   check_names(
@@ -119,9 +121,9 @@ Built build(const GroupDocument& from, TimePoint now, const std::string& path, F
     for (size_t k = i + 1; k < group.scheduled.size(); ++k)
       if (group.scheduled[i].start && group.scheduled[i].start == group.scheduled[k].start &&
           group.scheduled[i].recurrence == group.scheduled[k].recurrence)
-        add(faults, path + ".ScheduledActions",
-            fmt::format("'{}' and '{}' start at the same instant", shown(group.scheduled[i].name.str()),
-                        shown(group.scheduled[k].name.str())));
+        add_located(faults, path + ".ScheduledActions",
+                    fmt::format("'{}' and '{}' start at the same instant", shown(group.scheduled[i].name.str()),
+                                shown(group.scheduled[k].name.str())));
   check_whole(group, path, faults);
   keep_document(from, built.document);
   return built;
@@ -137,7 +139,8 @@ void check_sense(const Group& group, const std::string& path, Faults& faults, st
                             return tracking == nullptr || tracking->metric.statistic == Statistic::Sum;
                           });
     if (has_policy && !can_wake)
-      add(faults, path + ".MinSize",
+      add_located(
+          faults, path + ".MinSize",
           "can never leave 0: the metric has no samples at 0 instances; add a scheduled action or set MinSize >= 1");
   }
   const Duration warmup = group.default_warmup.value_or(Duration{0});
@@ -332,15 +335,16 @@ std::string inline_spec_name(const std::string& group, const LaunchConfiguration
 
 void check_document(const Document& document, TimePoint now, Faults& faults, std::vector<std::string>& warnings) {
   if (document.has_version() && document.version() > kDocumentVersion)
-    add(faults, "version",
-        fmt::format("version {} is newer than this escala ({})", document.version(), kDocumentVersion));
+    add_located(faults, "version",
+                fmt::format("version {} is newer than this escala ({})", document.version(), kDocumentVersion));
   for (int i = 0; i < document.launchconfigurations_size(); ++i) {
     const LaunchConfiguration& each = document.launchconfigurations(i);
     const std::string path = fmt::format("LaunchConfigurations[{}]", i);
-    if (!each.has_launchconfigurationname()) add(faults, path, "LaunchConfigurationName: missing");
+    if (!each.has_launchconfigurationname()) add_located(faults, path, "LaunchConfigurationName: missing");
     for (int k = 0; k < i; ++k)
       if (document.launchconfigurations(k).launchconfigurationname() == each.launchconfigurationname())
-        add(faults, path,
+        add_located(
+            faults, path,
             fmt::format("'{}' repeated (first as LaunchConfigurations[{}])", shown(each.launchconfigurationname()), k));
     (void)to_spec(each, now, path, faults);
   }
@@ -350,7 +354,8 @@ void check_document(const Document& document, TimePoint now, Faults& faults, std
     for (int k = 0; k < i; ++k)
       if (same_name(document.autoscalinggroups(k).autoscalinggroupname(), each.autoscalinggroupname()) &&
           each.has_autoscalinggroupname())
-        add(faults, path,
+        add_located(
+            faults, path,
             fmt::format("group '{}' repeated (first as AutoScalingGroups[{}])", shown(each.autoscalinggroupname()), k));
     const Built built = build(each, now, path, faults);
     check_sense(built.group, path, faults, warnings);

@@ -39,9 +39,9 @@ struct Context {
   // Of the request at hand. No caller: the owner, over the unix socket, who may do everything.
   const Caller* caller = nullptr;
   std::string request_id;
-  std::string from;  // "127.0.0.1:40312", "unix"
-  bool balanced = false;    // there is a load balancer to attach groups to
-  Duration launch_wait{0};  // how long LaunchInstances may wait for the provider's answer
+  std::string from;                              // "127.0.0.1:40312", "unix"
+  bool balanced = false;                         // there is a load balancer to attach groups to
+  Duration launch_wait{0};                       // how long LaunchInstances may wait for the provider's answer
   std::function<uint64_t()> seed = system_seed;  // of ids and tokens; a simulation gives its own
 };
 

@@ -8,10 +8,6 @@
 namespace escala::api {
 namespace {
 
-void add(Faults& faults, const std::string& path, const std::string& what) {
-  faults.push_back({.path = path, .what = path.empty() ? what : path + ": " + what, .aws = what, .mark = {}});
-}
-
 int digit_of(char c) {
   constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const size_t at = kDigits.find(c);

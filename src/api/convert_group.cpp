@@ -18,13 +18,6 @@ constexpr std::string_view kArnPrefix = "arn:aws:autoscaling:local:000000000000:
 constexpr std::string_view kTransitions[] = {"autoscaling:EC2_INSTANCE_LAUNCHING",
                                              "autoscaling:EC2_INSTANCE_TERMINATING"};
 
-void add(Faults& faults, const std::string& path, const std::string& what, std::string aws = {}) {
-  faults.push_back({.path = path,
-                    .what = path.empty() ? what : path + ": " + what,
-                    .aws = aws.empty() ? what : std::move(aws),
-                    .mark = {}});
-}
-
 // FNV-1a: the same on every machine and in every version, as ARNs must be.
 uint64_t stable_hash(std::string_view text) {
   uint64_t hash = 14695981039346656037ULL;

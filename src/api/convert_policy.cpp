@@ -13,13 +13,6 @@ constexpr std::string_view kPredefined[][2] = {{"ASGAverageCPUUtilization", "CPU
                                                {"ASGAverageNetworkOut", "NetworkOut"}};
 constexpr double kUnbounded = 1e300;
 
-void add(Faults& faults, const std::string& path, const std::string& what, std::string aws = {}) {
-  faults.push_back({.path = path,
-                    .what = path.empty() ? what : path + ": " + what,
-                    .aws = aws.empty() ? what : std::move(aws),
-                    .mark = {}});
-}
-
 // A metric by its CloudWatch words. Average where no statistic is named.
 std::optional<MetricSpec> to_metric(const std::string& name, const std::string& metric_namespace,
                                     const std::string& stat, const std::string& path, Faults& faults) {

@@ -4,33 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "api/actions.h"
 #include "api/fill.h"
-#include "api/json_reader.h"
-#include "api/routes.h"
+#include "api/test_support.h"
 #include "store/activity.h"
-#include "store/memory_store.h"
 
 namespace escala::api {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr TimePoint kNow = TimePoint(std::chrono::seconds(1'795'435'200));  // 2026-11-23T12:00:00Z
-
-class Api : public testing::Test {
+class Api : public ApiOverMemory {
  protected:
-  // The answer's JSON, or "Code: message".
-  std::string call(const std::string& operation, const std::string& json) {
-    Head head;
-    head.method = "POST";
-    head.target = "/v1/" + operation;
-    head.fields["content-type"] = "application/json";
-    const Answer answer = route(context_, head, json, Trust::Changes, "id");
-    if (answer.status == 200) return answer.body;
-    const auto error = read_json(answer.body);
-    return error->find("Error")->find("Code")->text + ": " + error->find("Error")->find("Message")->text;
-  }
   std::string refused(const std::string& operation, const std::string& json) {
     const Revision before = store_.revision();
     std::string answer = call(operation, json);
@@ -61,11 +45,6 @@ class Api : public testing::Test {
     ASSERT_TRUE(store_.commit(batch).ok());
   }
   Instance instance(const std::string& id) { return std::get<0>(find_instance(context_, InstanceId(id))).instance; }
-
-  MemoryStore store_;
-  LiveTable live_;
-  ManualClock clock_{kNow};
-  Context context_{store_, live_, clock_};
 };
 
 TEST_F(Api, CreatesDescribesUpdatesAndDeletesAGroup) {

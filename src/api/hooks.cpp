@@ -28,8 +28,8 @@ Failure put_hook(const Context& context, const LifecycleHook& request, EmptyResu
   });
 }
 
-Failure describe(const Context& context, const DescribeLifecycleHooksRequest& request,
-                 DescribeLifecycleHooksResponse& response) {
+Failure describe_hooks(const Context& context, const DescribeLifecycleHooksRequest& request,
+                       DescribeLifecycleHooksResponse& response) {
   ESCALA_API_LOAD(const LoadedGroup loaded, load_group(context, GroupName(request.autoscalinggroupname())));
   for (const escala::LifecycleHook& hook : loaded.group.hooks)
     if (wants(request.lifecyclehooknames(), hook.name.str()))
@@ -108,7 +108,7 @@ Failure heartbeat(const Context& context, const RecordLifecycleActionHeartbeatRe
 }  // namespace
 
 std::vector<Action> hook_actions() {
-  return {row("PutLifecycleHook", kChanges, put_hook), row("DescribeLifecycleHooks", kReads, describe),
+  return {row("PutLifecycleHook", kChanges, put_hook), row("DescribeLifecycleHooks", kReads, describe_hooks),
           row("DeleteLifecycleHook", kChanges, delete_hook), row("CompleteLifecycleAction", kChanges, complete),
           row("RecordLifecycleActionHeartbeat", kChanges, heartbeat)};
 }

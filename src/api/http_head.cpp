@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "api/node.h"
+#include "base/text.h"
 
 namespace escala::api {
 namespace {
@@ -25,13 +26,6 @@ bool is_token(std::string_view text) {
 
 bool is_visible(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 32 && c < 127; });
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 std::string_view trim(std::string_view text) {

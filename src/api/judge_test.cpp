@@ -5,12 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "api/test_support.h"
+
 namespace escala::api {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr TimePoint kNow = TimePoint(std::chrono::seconds(1'795'435'200));  // 2026-11-23T12:00:00Z
 
 std::string group(const std::string& more, const std::string& sizes = "    MinSize: 1\n    MaxSize: 4\n") {
   return "version: 1\nAutoScalingGroups:\n  - AutoScalingGroupName: web\n" + sizes +

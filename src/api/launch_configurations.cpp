@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kPerPage = 50;
 
-Failure create(const Context& context, const LaunchConfiguration& request, Empty&) {
+Failure create_configuration(const Context& context, const LaunchConfiguration& request, Empty&) {
   if (!request.has_launchconfigurationname())
     return validation_error(
         "1 validation error detected: Value null at 'launchConfigurationName' failed to satisfy constraint: Member "
@@ -36,8 +36,8 @@ Failure create(const Context& context, const LaunchConfiguration& request, Empty
   });
 }
 
-Failure describe(const Context& context, const DescribeLaunchConfigurationsRequest& request,
-                 DescribeLaunchConfigurationsResponse& response) {
+Failure describe_configurations(const Context& context, const DescribeLaunchConfigurationsRequest& request,
+                                DescribeLaunchConfigurationsResponse& response) {
   constexpr std::string_view kOperation = "DescribeLaunchConfigurations";
   ESCALA_API_LOAD(const std::string after, page_start(context, kOperation, request));
   auto records = context.store.scan(keys::kSpecs, after);
@@ -57,7 +57,7 @@ Failure describe(const Context& context, const DescribeLaunchConfigurationsReque
   return std::nullopt;
 }
 
-Failure remove(const Context& context, const DeleteLaunchConfigurationRequest& request, Empty&) {
+Failure remove_configuration(const Context& context, const DeleteLaunchConfigurationRequest& request, Empty&) {
   return change(context, [&](Batch& batch) -> Failure {
     const std::string key = keys::spec(LaunchSpecId(request.launchconfigurationname()));
     auto record = context.store.get(key);
@@ -79,9 +79,9 @@ Failure remove(const Context& context, const DeleteLaunchConfigurationRequest& r
 }  // namespace
 
 std::vector<Action> launch_configuration_actions() {
-  return {admin_row("CreateLaunchConfiguration", kChanges, create),
-          row("DescribeLaunchConfigurations", kReads, describe),
-          admin_row("DeleteLaunchConfiguration", kChanges, remove)};
+  return {admin_row("CreateLaunchConfiguration", kChanges, create_configuration),
+          row("DescribeLaunchConfigurations", kReads, describe_configurations),
+          admin_row("DeleteLaunchConfiguration", kChanges, remove_configuration)};
 }
 
 }  // namespace escala::api

@@ -30,6 +30,12 @@ struct Fault {
   Mark mark;
 };
 using Faults = std::vector<Fault>;
+inline void add(Faults& faults, const std::string& path, const std::string& what, std::string aws = {}) {
+  faults.push_back({.path = path,
+                    .what = path.empty() ? what : path + ": " + what,
+                    .aws = aws.empty() ? what : std::move(aws),
+                    .mark = {}});
+}
 
 struct Entry;
 

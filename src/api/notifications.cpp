@@ -41,8 +41,8 @@ Failure put_configuration(const Context& context, const PutNotificationConfigura
   });
 }
 
-Failure describe(const Context& context, const DescribeNotificationConfigurationsRequest& request,
-                 DescribeNotificationConfigurationsResponse& response) {
+Failure describe_notifications(const Context& context, const DescribeNotificationConfigurationsRequest& request,
+                               DescribeNotificationConfigurationsResponse& response) {
   constexpr std::string_view kOperation = "DescribeNotificationConfigurations";
   ESCALA_API_LOAD(const std::string after, page_start(context, kOperation, request));
   ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
@@ -100,7 +100,7 @@ std::optional<std::string> wrong_topic(const std::string& topic) {
 
 std::vector<Action> notification_actions() {
   return {row("PutNotificationConfiguration", kChanges, put_configuration),
-          listing_row("DescribeNotificationConfigurations", describe),
+          listing_row("DescribeNotificationConfigurations", describe_notifications),
           row("DeleteNotificationConfiguration", kChanges, delete_configuration)};
 }
 

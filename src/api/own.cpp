@@ -122,7 +122,7 @@ Failure pause(const Context& context, const PauseRequest& request, Empty&) {
   });
 }
 
-Failure resume(const Context& context, const ResumeRequest& request, Empty&) {
+Failure resume_control(const Context& context, const ResumeRequest& request, Empty&) {
   if (request.has_autoscalinggroupname())
     return change_group(context, GroupName(request.autoscalinggroupname()),
                         [&](LoadedGroup& loaded, Batch&) -> Failure {
@@ -183,7 +183,7 @@ std::vector<Action> own_actions() {
   return {admin_row("Apply", kChanges, apply),
           row("Explain", kReads, explain),
           row("Pause", kChanges, pause),
-          row("Resume", kChanges, resume),
+          row("Resume", kChanges, resume_control),
           row("SetObserve", kChanges, set_observe),
           listing_row("DescribeFleet", describe_fleet),
           admin_row("Export", kChanges, export_records)};  // not a change, but all there is: for the trusted only

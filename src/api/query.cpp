@@ -290,7 +290,7 @@ std::string warning_header(const std::vector<std::string>& unknown, const std::v
   for (const std::string& name : unknown)
     text += (text.empty() ? "" : "; ") + fmt::format("unknown parameter {}", shown(name));
   for (const std::string& field : ignored) text += (text.empty() ? "" : "; ") + ("ignored " + field);
-  if (text.size() > kMaxWarning) text = text.substr(0, kMaxWarning - 3) + "...";
+  if (text.size() > kMaxWarning) text.replace(kMaxWarning - 3, std::string::npos, "...");
   for (char& c : text)
     if (c < 32 || c > 126) c = '?';
   return text;

@@ -15,6 +15,7 @@
 #include "api/gate.h"
 #include "api/security.pb.h"
 #include "api/sigv4.h"
+#include "api/test_support.h"
 #include "api/xml.h"
 #include "store/memory_store.h"
 
@@ -24,7 +25,6 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr TimePoint kNow = TimePoint(std::chrono::seconds(1'795'435'200));  // 2026-11-23T12:00:00Z
 constexpr const char* kAmzDate = "20261123T120000Z";
 
 class Aws : public testing::Test {

@@ -220,8 +220,8 @@ Failure from_record(const state::RefreshRecord& from, InstanceRefresh& to) {
 }
 
 // Newest first.
-Failure describe(const Context& context, const DescribeInstanceRefreshesRequest& request,
-                 DescribeInstanceRefreshesResponse& response) {
+Failure describe_refreshes(const Context& context, const DescribeInstanceRefreshesRequest& request,
+                           DescribeInstanceRefreshesResponse& response) {
   constexpr std::string_view kOperation = "DescribeInstanceRefreshes";
   const GroupName name(request.autoscalinggroupname());
   ESCALA_API_LOAD(const std::string before, page_start(context, kOperation, request));
@@ -248,7 +248,8 @@ Failure describe(const Context& context, const DescribeInstanceRefreshesRequest&
 
 std::vector<Action> refresh_actions() {
   return {row("StartInstanceRefresh", kChanges, start), row("CancelInstanceRefresh", kChanges, cancel),
-          row("RollbackInstanceRefresh", kChanges, rollback), row("DescribeInstanceRefreshes", kReads, describe)};
+          row("RollbackInstanceRefresh", kChanges, rollback),
+          row("DescribeInstanceRefreshes", kReads, describe_refreshes)};
 }
 
 }  // namespace escala::api

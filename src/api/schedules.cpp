@@ -70,8 +70,8 @@ bool runs_within(const ScheduledAction& action, const DescribeScheduledActionsRe
   return !action.end || *action.end >= *from;
 }
 
-Failure describe(const Context& context, const DescribeScheduledActionsRequest& request,
-                 DescribeScheduledActionsResponse& response) {
+Failure describe_actions(const Context& context, const DescribeScheduledActionsRequest& request,
+                         DescribeScheduledActionsResponse& response) {
   constexpr std::string_view kOperation = "DescribeScheduledActions";
   ESCALA_API_LOAD(const std::string after, page_start(context, kOperation, request));
   ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
@@ -121,7 +121,8 @@ Failure delete_batch(const Context& context, const BatchDeleteScheduledActionReq
 }  // namespace
 
 std::vector<Action> schedule_actions() {
-  return {row("PutScheduledUpdateGroupAction", kChanges, put_action), listing_row("DescribeScheduledActions", describe),
+  return {row("PutScheduledUpdateGroupAction", kChanges, put_action),
+          listing_row("DescribeScheduledActions", describe_actions),
           row("DeleteScheduledAction", kChanges, delete_action),
           row("BatchPutScheduledUpdateGroupAction", kChanges, put_batch),
           row("BatchDeleteScheduledAction", kChanges, delete_batch)};

@@ -4,17 +4,12 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace escala::api {
 namespace {
 
 constexpr size_t kMaxWord = 64;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 // Optimal string alignment distance.
 size_t distance(std::string_view a, std::string_view b) {

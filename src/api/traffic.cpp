@@ -23,7 +23,7 @@ std::string type_of(const Source& source) {
   return source.identifier().starts_with("arn:") ? kTargetGroup : kLoadBalancer;
 }
 
-Failure check(const Context& context, const TrafficSource& source) {
+Failure check_source(const Context& context, const TrafficSource& source) {
   if (source.type != kLoadBalancer && source.type != kTargetGroup)
     return validation_error(fmt::format(
         "Traffic source type '{}': only elb and elbv2 are served here, as backends of HAProxy", shown(source.type)));
@@ -33,7 +33,7 @@ Failure check(const Context& context, const TrafficSource& source) {
   return std::nullopt;
 }
 
-Failure attach(const Context& context, const std::string& group_name, const std::vector<TrafficSource>& sources) {
+Failure attach_all(const Context& context, const std::string& group_name, const std::vector<TrafficSource>& sources) {
   return change_group(context, GroupName(group_name), [&](LoadedGroup& loaded, Batch&) -> Failure {
     if (loaded.group.refresh && loaded.group.refresh->previous)
       return ApiError{"InstanceRefreshInProgress", 400,
@@ -43,7 +43,7 @@ Failure attach(const Context& context, const std::string& group_name, const std:
   });
 }
 
-Failure detach(const Context& context, const std::string& group_name, const std::vector<TrafficSource>& sources) {
+Failure detach_all(const Context& context, const std::string& group_name, const std::vector<TrafficSource>& sources) {
   return change_group(context, GroupName(group_name), [&](LoadedGroup& loaded, Batch&) -> Failure {
     for (const TrafficSource& source : sources)
       if (std::erase(loaded.group.traffic_sources, source) == 0)
@@ -67,22 +67,22 @@ std::vector<TrafficSource> sources_of(const List& names, const char* type) {
 }
 
 Failure attach_sources(const Context& context, const TrafficSourcesRequest& request, TrafficSourcesAnswer&) {
-  return attach(context, request.autoscalinggroupname(), sources_of(request));
+  return attach_all(context, request.autoscalinggroupname(), sources_of(request));
 }
 Failure detach_sources(const Context& context, const TrafficSourcesRequest& request, TrafficSourcesAnswer&) {
-  return detach(context, request.autoscalinggroupname(), sources_of(request));
+  return detach_all(context, request.autoscalinggroupname(), sources_of(request));
 }
 Failure attach_balancers(const Context& context, const LoadBalancersRequest& request, LoadBalancersAnswer&) {
-  return attach(context, request.autoscalinggroupname(), sources_of(request.loadbalancernames(), kLoadBalancer));
+  return attach_all(context, request.autoscalinggroupname(), sources_of(request.loadbalancernames(), kLoadBalancer));
 }
 Failure detach_balancers(const Context& context, const LoadBalancersRequest& request, LoadBalancersAnswer&) {
-  return detach(context, request.autoscalinggroupname(), sources_of(request.loadbalancernames(), kLoadBalancer));
+  return detach_all(context, request.autoscalinggroupname(), sources_of(request.loadbalancernames(), kLoadBalancer));
 }
 Failure attach_targets(const Context& context, const TargetGroupsRequest& request, TargetGroupsAnswer&) {
-  return attach(context, request.autoscalinggroupname(), sources_of(request.targetgrouparns(), kTargetGroup));
+  return attach_all(context, request.autoscalinggroupname(), sources_of(request.targetgrouparns(), kTargetGroup));
 }
 Failure detach_targets(const Context& context, const TargetGroupsRequest& request, TargetGroupsAnswer&) {
-  return detach(context, request.autoscalinggroupname(), sources_of(request.targetgrouparns(), kTargetGroup));
+  return detach_all(context, request.autoscalinggroupname(), sources_of(request.targetgrouparns(), kTargetGroup));
 }
 
 // What is attached, and what is still being detached, with its state; in one order for paging.
@@ -120,8 +120,9 @@ std::variant<std::vector<state::TrafficState::Source>, ApiError> told(const Cont
 }
 
 template <typename Request, typename Response>
-Failure describe(const Context& context, std::string_view operation, const Request& request, const std::string& type,
-                 Response& response, const std::function<void(const state::TrafficState::Source&, Response&)>& add) {
+Failure describe_all(const Context& context, std::string_view operation, const Request& request,
+                     const std::string& type, Response& response,
+                     const std::function<void(const state::TrafficState::Source&, Response&)>& add) {
   ESCALA_API_LOAD(const std::string after, page_start(context, operation, request));
   ESCALA_API_LOAD(const std::vector<state::TrafficState::Source> sources,
                   told(context, GroupName(request.autoscalinggroupname())));
@@ -142,7 +143,7 @@ Failure describe(const Context& context, std::string_view operation, const Reque
 
 Failure describe_sources(const Context& context, const DescribeTrafficSourcesRequest& request,
                          DescribeTrafficSourcesResponse& response) {
-  return describe<DescribeTrafficSourcesRequest, DescribeTrafficSourcesResponse>(
+  return describe_all<DescribeTrafficSourcesRequest, DescribeTrafficSourcesResponse>(
       context, "DescribeTrafficSources", request, request.trafficsourcetype(), response,
       [](const state::TrafficState::Source& from, DescribeTrafficSourcesResponse& to) {
         TrafficSourceState& source = *to.add_trafficsources();
@@ -155,7 +156,7 @@ Failure describe_sources(const Context& context, const DescribeTrafficSourcesReq
 }
 Failure describe_balancers(const Context& context, const DescribeBalancersRequest& request,
                            DescribeLoadBalancersResponse& response) {
-  return describe<DescribeBalancersRequest, DescribeLoadBalancersResponse>(
+  return describe_all<DescribeBalancersRequest, DescribeLoadBalancersResponse>(
       context, "DescribeLoadBalancers", request, kLoadBalancer, response,
       [](const state::TrafficState::Source& from, DescribeLoadBalancersResponse& to) {
         LoadBalancerState& source = *to.add_loadbalancers();
@@ -165,7 +166,7 @@ Failure describe_balancers(const Context& context, const DescribeBalancersReques
 }
 Failure describe_targets(const Context& context, const DescribeBalancersRequest& request,
                          DescribeTargetGroupsResponse& response) {
-  return describe<DescribeBalancersRequest, DescribeTargetGroupsResponse>(
+  return describe_all<DescribeBalancersRequest, DescribeTargetGroupsResponse>(
       context, "DescribeLoadBalancerTargetGroups", request, kTargetGroup, response,
       [](const state::TrafficState::Source& from, DescribeTargetGroupsResponse& to) {
         TargetGroupState& source = *to.add_loadbalancertargetgroups();
@@ -178,7 +179,7 @@ Failure describe_targets(const Context& context, const DescribeBalancersRequest&
 
 Failure attach_to(const Context& context, Group& group, const std::vector<TrafficSource>& sources) {
   for (const TrafficSource& source : sources) {
-    ESCALA_API_TRY(check(context, source));
+    ESCALA_API_TRY(check_source(context, source));
     if (std::find(group.traffic_sources.begin(), group.traffic_sources.end(), source) == group.traffic_sources.end())
       group.traffic_sources.push_back(source);
   }

@@ -4,11 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "api/actions.h"
-#include "api/json_reader.h"
-#include "api/routes.h"
+#include "api/test_support.h"
 #include "store/activity.h"
-#include "store/memory_store.h"
 
 namespace escala::api {
 namespace {
@@ -16,9 +13,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr TimePoint kNow = TimePoint(std::chrono::seconds(1'795'435'200));
-
-class Upkeep : public testing::Test {
+class Upkeep : public ApiOverMemory {
  protected:
   Upkeep() {
     for (const char* name : {"lc", "lc2"})
@@ -27,17 +22,6 @@ class Upkeep : public testing::Test {
     EXPECT_EQ(call("CreateAutoScalingGroup",
                    R"({"AutoScalingGroupName":"web","LaunchConfigurationName":"lc","MinSize":1,"MaxSize":4})"),
               "{}");
-  }
-  // The answer's JSON, or "Code: message".
-  std::string call(const std::string& operation, const std::string& json) {
-    Head head;
-    head.method = "POST";
-    head.target = "/v1/" + operation;
-    head.fields["content-type"] = "application/json";
-    const Answer answer = route(context_, head, json, Trust::Changes, "id");
-    if (answer.status == 200) return answer.body;
-    const auto error = read_json(answer.body);
-    return error->find("Error")->find("Code")->text + ": " + error->find("Error")->find("Message")->text;
   }
   std::string web(const std::string& operation, const std::string& more = "") {
     return call(operation, R"({"AutoScalingGroupName":"web")" + (more.empty() ? "" : "," + more) + "}");
@@ -84,10 +68,6 @@ class Upkeep : public testing::Test {
   }
   Instance instance(const std::string& id) { return std::get<0>(find_instance(context_, InstanceId(id))).instance; }
 
-  MemoryStore store_;
-  LiveTable live_;
-  ManualClock clock_{kNow};
-  Context context_{store_, live_, clock_};
   LoadedInstance made_;
 };
 

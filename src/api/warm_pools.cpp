@@ -36,7 +36,8 @@ Failure put_pool(const Context& context, const PutWarmPoolRequest& request, PutW
   });
 }
 
-Failure describe(const Context& context, const DescribeWarmPoolRequest& request, DescribeWarmPoolAnswer& response) {
+Failure describe_pool(const Context& context, const DescribeWarmPoolRequest& request,
+                      DescribeWarmPoolAnswer& response) {
   constexpr std::string_view kOperation = "DescribeWarmPool";
   const GroupName name(request.autoscalinggroupname());
   ESCALA_API_LOAD(const std::string after, page_start(context, kOperation, request));
@@ -81,7 +82,7 @@ Failure delete_pool(const Context& context, const DeleteWarmPoolRequest& request
 }  // namespace
 
 std::vector<Action> warm_pool_actions() {
-  return {row("PutWarmPool", kChanges, put_pool), row("DescribeWarmPool", kReads, describe),
+  return {row("PutWarmPool", kChanges, put_pool), row("DescribeWarmPool", kReads, describe_pool),
           row("DeleteWarmPool", kChanges, delete_pool)};
 }
 

@@ -29,7 +29,6 @@
 
 #include "api/server.h"
 #include "app/aws_profile.h"
-#include "app/block_cache.h"
 #include "app/children.h"
 #include "app/cli_parse.h"
 #include "app/commands.h"
@@ -260,7 +259,6 @@ int run(const Wanted& wanted) {
 }  // namespace
 
 int run_control(int argc, char** argv) {
-  widen_block_cache({argv, argv + argc});
   CLI::App cli{"Decides for every group, acts through the provider, keeps the state, serves the API.",
                "escala control"};
   Wanted wanted;

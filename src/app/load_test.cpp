@@ -16,7 +16,7 @@
 namespace escala::app {
 namespace {
 
-constexpr int kPatienceMs = 10'000;
+constexpr int kLoadPatienceMs = 10'000;
 
 // A socket of the loopback that nobody listens on yet; its port is ours as long as it lives.
 int bound_socket(uint16_t& port) {
@@ -90,7 +90,7 @@ LoadCounters run_load(const std::vector<std::string>& targets) {
   load.set_targets(targets);
   std::thread sender([&] { load.run(); });
   LoadCounters counters;
-  for (int waited = 0; waited < kPatienceMs; waited += 5) {
+  for (int waited = 0; waited < kLoadPatienceMs; waited += 5) {
     const bool ended = over;
     const LoadCounters now = load.take();
     counters.p99_ms = std::max(counters.p99_ms, now.p99_ms);

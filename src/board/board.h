@@ -37,8 +37,8 @@ struct RosterGroup {
   friend bool operator==(const RosterGroup&, const RosterGroup&) = default;
 };
 
-// Whether an agent must show the join token of its launch. Open: it may be exchanged, once, for a session of the agent's
-// own. Closed: it has been, or its time is over; only that session speaks for the instance.
+// Whether an agent must show the join token of its launch. Open: it may be exchanged, once, for a session of the
+// agent's own. Closed: it has been, or its time is over; only that session speaks for the instance.
 enum class Join : uint8_t { NotNeeded, Open, Closed };
 using JoinHash = std::array<uint8_t, 32>;  // SHA-256 of the token
 

@@ -14,7 +14,7 @@
 namespace escala::board {
 namespace {
 
-constexpr uint32_t kSlots = 16;
+constexpr uint32_t kFewSlots = 16;
 
 template <typename CellType, typename Payload>
 void forge(RawFile& raw, size_t at, const Payload& payload, uint32_t place) {
@@ -52,9 +52,9 @@ void expect_within_bounds(const ReadingsReader& reader) {
 
 struct HostileRoster : testing::Test {
   TempBoard temp;
-  std::unique_ptr<RosterWriter> writer = std::move(RosterWriter::open(temp.name, kSlots)).value();
+  std::unique_ptr<RosterWriter> writer = std::move(RosterWriter::open(temp.name, kFewSlots)).value();
   std::unique_ptr<RosterReader> reader;
-  Shape shape = roster_shape(kSlots);
+  Shape shape = roster_shape(kFewSlots);
   void SetUp() override {
     writer->put_group(0, RosterGroup{GroupName("web"), MetricsMode::Push, 1s, 1, {"a"}});
     writer->put(0, RosterEntry{InstanceId("i-1"), 0, 1, "", LifecycleState::Pending});
@@ -112,7 +112,7 @@ TEST_F(HostileRoster, GroupsThatLieAreAbsent) {
 
 TEST(HostileReadings, NumbersThatCannotBeAreRefused) {
   TempBoard temp;
-  auto writer = std::move(ReadingsWriter::open(temp.name, kSlots)).value();
+  auto writer = std::move(ReadingsWriter::open(temp.name, kFewSlots)).value();
   writer->put(0, some_reading(1, 1, 5));
   auto reader = std::move(ReadingsReader::open(temp.name)).value();
   RawFile raw(readings_path(temp.name));
@@ -121,27 +121,27 @@ TEST(HostileReadings, NumbersThatCannotBeAreRefused) {
   payload.values = {
       std::numeric_limits<float>::quiet_NaN(), -1.0f, std::numeric_limits<float>::infinity(), -0.0f, 1, 2};
   payload.flags = 15u << 20;  // a reason that does not exist, for the last one
-  forge<HotCell>(raw, readings_shape(kSlots).slots_at(), payload, 0);
+  forge<HotCell>(raw, readings_shape(kFewSlots).slots_at(), payload, 0);
   const auto got = reader->get(0);
   ASSERT_TRUE(got.has_value());
   for (const size_t i : {0, 1, 2, 5}) EXPECT_EQ(got->fixed[i], Known<double>(Unknown::Refused)) << i;
   EXPECT_EQ(got->fixed[4].value(), 1);
   payload.received_at_us = -1;
-  forge<HotCell>(raw, readings_shape(kSlots).slots_at(), payload, 0);
+  forge<HotCell>(raw, readings_shape(kFewSlots).slots_at(), payload, 0);
   EXPECT_EQ(reader->get(0), std::nullopt);
 }
 
 TEST(HostileRegion, ScribblingHurtsNobody) {
   TempBoard temp;
-  auto roster = std::move(RosterWriter::open(temp.name, kSlots)).value();
-  auto readings = std::move(ReadingsWriter::open(temp.name, kSlots)).value();
+  auto roster = std::move(RosterWriter::open(temp.name, kFewSlots)).value();
+  auto readings = std::move(ReadingsWriter::open(temp.name, kFewSlots)).value();
   auto roster_reader = std::move(RosterReader::open(temp.name)).value();
   auto readings_reader = std::move(ReadingsReader::open(temp.name)).value();
   RawFile raw_roster(roster_path(temp.name)), raw_readings(readings_path(temp.name));
-  const size_t roster_cells = roster_shape(kSlots).seconds_at() + 40 * sizeof(GroupCell);
+  const size_t roster_cells = roster_shape(kFewSlots).seconds_at() + 40 * sizeof(GroupCell);
   Random random(7);
   for (int round = 0; round < 300; ++round) {
-    for (uint32_t i = 0; i < kSlots; ++i) {
+    for (uint32_t i = 0; i < kFewSlots; ++i) {
       roster->put_group(i, RosterGroup{GroupName("web"), MetricsMode::Push, 1s, 1, {"a"}});
       roster->put(i, RosterEntry{InstanceId("i-1"), i, 1, "host:1", LifecycleState::Pending});
       SlotReading reading = some_reading(1, i, 50);
@@ -158,8 +158,8 @@ TEST(HostileRegion, ScribblingHurtsNobody) {
   // And the next writers live with what they find.
   roster.reset();
   readings.reset();
-  EXPECT_TRUE(RosterWriter::open(temp.name, kSlots).ok());
-  EXPECT_TRUE(ReadingsWriter::open(temp.name, kSlots).ok());
+  EXPECT_TRUE(RosterWriter::open(temp.name, kFewSlots).ok());
+  EXPECT_TRUE(ReadingsWriter::open(temp.name, kFewSlots).ok());
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ constexpr std::string_view kDraftSuffix = ".new";
 Error told(ErrorKind kind, const std::string& path, std::string_view reason) {
   return {kind, fmt::format("shared table {}: {}", path, reason)};
 }
-Error failed(const std::string& path, std::string_view what) {
+Error os_error(const std::string& path, std::string_view what) {
   const int error = errno;
   const ErrorKind kind = error == ENOENT                                       ? ErrorKind::NotFound
                          : error == EACCES || error == EPERM || error == ELOOP ? ErrorKind::Denied
@@ -98,7 +98,7 @@ Result<Shape> check_header(const FixedWords& words, uint64_t magic, size_t file_
 
 // Ours, plain, and closed to others.
 Status check_file(int fd, const std::string& path, struct stat& state) {
-  if (fstat(fd, &state) != 0) return failed(path, "fstat");
+  if (fstat(fd, &state) != 0) return os_error(path, "fstat");
   if (!S_ISREG(state.st_mode)) return told(ErrorKind::Denied, path, "is not a plain file");
   if (state.st_uid != geteuid())
     return told(ErrorKind::Denied, path, fmt::format("belongs to uid {}, expected {}", state.st_uid, geteuid()));
@@ -112,7 +112,7 @@ Result<Shape> read_shape(int fd, uint64_t magic, const std::string& path) {
   ESCALA_TRY(check_file(fd, path, state));
   FixedWords words{};
   const ssize_t n = pread(fd, words.data(), sizeof words, 0);
-  if (n < 0) return failed(path, "read");
+  if (n < 0) return os_error(path, "read");
   if (n != sizeof words)
     return told(ErrorKind::Invalid, path, fmt::format("{} bytes, too short for a header", state.st_size));
   return check_header(words, magic, static_cast<size_t>(state.st_size), path);
@@ -139,17 +139,17 @@ Result<std::optional<Descriptor>> make_draft(const std::string& draft, const Sha
     // Left behind by a writer that died here, unless that writer lives and is about to finish.
     const Descriptor old{open(draft.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)};
     if (old.get() >= 0 && lock(old.get(), draft) == Lock::Got) unlink(draft.c_str());
-    if (old.get() < 0 && errno != ENOENT) return failed(draft, "open");
+    if (old.get() < 0 && errno != ENOENT) return os_error(draft, "open");
     return std::optional<Descriptor>{};
   }
-  if (file.get() < 0) return failed(draft, "create");
+  if (file.get() < 0) return os_error(draft, "create");
   const FixedHeader header = fixed_header(shape);
   const bool ready = flock(file.get(), LOCK_EX | LOCK_NB) == 0 && fchmod(file.get(), 0600) == 0 &&
                      ftruncate(file.get(), static_cast<off_t>(shape.file_bytes())) == 0 &&
                      (errno = posix_fallocate(file.get(), 0, kPageBytes)) == 0 &&
                      pwrite(file.get(), &header, sizeof header, 0) == static_cast<ssize_t>(sizeof header);
   if (ready) return std::optional<Descriptor>{std::move(file)};
-  const Error error = failed(draft, "make");
+  const Error error = os_error(draft, "make");
   unlink(draft.c_str());
   return error;
 }
@@ -175,7 +175,7 @@ Region::~Region() {
 Status Region::map(bool writable) {
   void* at =
       mmap(nullptr, shape_.file_bytes(), writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file_.get(), 0);
-  if (at == MAP_FAILED) return failed(path_, "mmap");
+  if (at == MAP_FAILED) return os_error(path_, "mmap");
   base_ = static_cast<std::byte*>(at);
   guard_ = std::make_unique<Guard>(at, shape_.file_bytes(), writable);
   if (!guard_->active())
@@ -185,7 +185,7 @@ Status Region::map(bool writable) {
 
 Result<std::unique_ptr<Region>> Region::read(const std::string& path, uint64_t magic) {
   Descriptor file{open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)};
-  if (file.get() < 0) return failed(path, "open");
+  if (file.get() < 0) return os_error(path, "open");
   ESCALA_ASSIGN(const Shape shape, read_shape(file.get(), magic, path));
   std::unique_ptr<Region> region(new Region(path, std::move(file), shape));
   ESCALA_TRY(region->map(false));
@@ -196,7 +196,7 @@ Result<std::unique_ptr<Region>> Region::write(const std::string& path, const Sha
   const std::string draft = path + std::string(kDraftSuffix);
   for (int attempt = 0; attempt < kOpenAttempts; ++attempt) {
     Descriptor old{open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)};
-    if (old.get() < 0 && errno != ENOENT) return failed(path, "open");
+    if (old.get() < 0 && errno != ENOENT) return os_error(path, "open");
     if (old.get() >= 0) {
       struct stat state {};
       ESCALA_TRY(check_file(old.get(), path, state));
@@ -222,7 +222,7 @@ Result<std::unique_ptr<Region>> Region::write(const std::string& path, const Sha
       unlink(draft.c_str());
       if (error == EEXIST) continue;
       errno = error;
-      return failed(path, "rename");
+      return os_error(path, "rename");
     }
     if (!same_file(made->get(), path)) continue;
     std::unique_ptr<Region> region(new Region(path, std::move(*made), shape));

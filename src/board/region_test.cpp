@@ -17,12 +17,12 @@
 namespace escala::board {
 namespace {
 
-constexpr uint32_t kSlots = 200;
+constexpr uint32_t kManySlots = 200;
 
 struct OpenBoard {
   TempBoard temp;
   std::unique_ptr<ReadingsWriter> writer;
-  OpenBoard() { writer = std::move(ReadingsWriter::open(temp.name, kSlots)).value(); }
+  OpenBoard() { writer = std::move(ReadingsWriter::open(temp.name, kManySlots)).value(); }
   std::string path() const { return readings_path(temp.name); }
   Result<std::unique_ptr<ReadingsReader>> reader() const { return ReadingsReader::open(temp.name); }
 };
@@ -44,7 +44,7 @@ TEST(Region, IsClosedToOthersAndRefusedWhenItIsNot) {
     ASSERT_EQ(chown(board.path().c_str(), 65534, 65534), 0);
     EXPECT_EQ(board.reader().error().kind, ErrorKind::Denied);
     board.writer.reset();
-    EXPECT_EQ(ReadingsWriter::open(board.temp.name, kSlots).error().kind, ErrorKind::Denied);
+    EXPECT_EQ(ReadingsWriter::open(board.temp.name, kManySlots).error().kind, ErrorKind::Denied);
     ASSERT_EQ(chown(board.path().c_str(), 0, 0), 0);
   }
 }
@@ -55,7 +55,7 @@ TEST(Region, FollowsNoLinksAndOpensNoPipes) {
   { std::ofstream(elsewhere) << "precious"; }
   ASSERT_EQ(symlink(elsewhere.c_str(), path.c_str()), 0);
   EXPECT_EQ(ReadingsReader::open(temp.name).error().kind, ErrorKind::Denied);
-  EXPECT_EQ(ReadingsWriter::open(temp.name, kSlots).error().kind, ErrorKind::Denied);
+  EXPECT_EQ(ReadingsWriter::open(temp.name, kManySlots).error().kind, ErrorKind::Denied);
   std::string text;
   std::ifstream(elsewhere) >> text;
   EXPECT_EQ(text, "precious");
@@ -64,7 +64,7 @@ TEST(Region, FollowsNoLinksAndOpensNoPipes) {
   EXPECT_EQ(ReadingsReader::open(temp.name).error().kind, ErrorKind::NotFound);
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   EXPECT_EQ(ReadingsReader::open(temp.name).error().kind, ErrorKind::Denied);
-  EXPECT_FALSE(ReadingsWriter::open(temp.name, kSlots).ok());
+  EXPECT_FALSE(ReadingsWriter::open(temp.name, kManySlots).ok());
 }
 
 TEST(Region, RefusesEveryFlippedBitOfTheHeader) {
@@ -115,13 +115,13 @@ TEST(Region, RefusesHostileFieldsWithARightCheck) {
 
 TEST(Region, LiveHeaderFieldsBoundNothing) {
   TempBoard temp;
-  auto writer = RosterWriter::open(temp.name, kSlots);
+  auto writer = RosterWriter::open(temp.name, kManySlots);
   (*writer)->put(0, RosterEntry{InstanceId("i-1"), 0, 1, "", LifecycleState::Pending});
   auto reader = RosterReader::open(temp.name);
   RawFile raw(roster_path(temp.name));
   raw.at<uint32_t>(offsetof(Header, used)) = UINT32_MAX;
   raw.at<uint32_t>(offsetof(Header, used_seconds)) = UINT32_MAX;
-  EXPECT_EQ((*reader)->used(), kSlots);
+  EXPECT_EQ((*reader)->used(), kManySlots);
   for (uint32_t i = 0; i < (*reader)->used() + 10; ++i) (*reader)->entry(i);
   for (uint32_t i = 0; i < (*reader)->used_groups() + 10; ++i) (*reader)->group(i);
   EXPECT_EQ((*reader)->stamp(UINT32_MAX), 0u);
@@ -136,7 +136,7 @@ TEST(Region, TornWriteIsNeverDelivered) {
   after.gauges[3] = 3.5;
   board.writer->put(5, after);
   RawFile raw(board.path());
-  const Shape shape = readings_shape(kSlots);
+  const Shape shape = readings_shape(kManySlots);
   const size_t hot_at = shape.slots_at() + 5 * sizeof(HotCell), gauge_at = shape.seconds_at() + 5 * sizeof(GaugeCell);
   using Words = std::array<uint64_t, 8>;
   using Beside = std::array<uint64_t, 16>;
@@ -176,7 +176,7 @@ TEST(Region, FlippedBitsOfASlotAreNoticed) {
   board.writer->put(0, reading);
   RawFile raw(board.path());
   auto reader = std::move(board.reader()).value();
-  const size_t at = readings_shape(kSlots).slots_at(), gauges_at = readings_shape(kSlots).seconds_at();
+  const size_t at = readings_shape(kManySlots).slots_at(), gauges_at = readings_shape(kManySlots).seconds_at();
   const auto flipped_is_noticed = [&](size_t offset, size_t bytes) {
     for (size_t bit = 0; bit < bytes * 8; ++bit) {
       auto& byte = raw.at<uint8_t>(offset + bit / 8);
@@ -196,11 +196,11 @@ TEST(Region, FlippedBitsOfASlotAreNoticed) {
 
 TEST(Region, TruncationUnderBothEndsIsSurvived) {
   OpenBoard board;
-  for (uint32_t i = 0; i < kSlots; ++i) board.writer->put(i, some_reading(1, 1, 50));
+  for (uint32_t i = 0; i < kManySlots; ++i) board.writer->put(i, some_reading(1, 1, 50));
   auto reader = std::move(board.reader()).value();
-  ASSERT_TRUE(reader->get(kSlots - 1).has_value());
+  ASSERT_TRUE(reader->get(kManySlots - 1).has_value());
   ASSERT_EQ(truncate(board.path().c_str(), 0), 0);
-  for (uint32_t i = 0; i < kSlots; ++i) EXPECT_EQ(reader->get(i), std::nullopt);
+  for (uint32_t i = 0; i < kManySlots; ++i) EXPECT_EQ(reader->get(i), std::nullopt);
   EXPECT_EQ(reader->version(), 0u);
   reader->wait(0, 1ms);
   EXPECT_FALSE(reader->current());
@@ -209,7 +209,7 @@ TEST(Region, TruncationUnderBothEndsIsSurvived) {
   EXPECT_FALSE(board.writer->current());
 
   board.writer.reset();
-  board.writer = std::move(ReadingsWriter::open(board.temp.name, kSlots)).value();
+  board.writer = std::move(ReadingsWriter::open(board.temp.name, kManySlots)).value();
   board.writer->put(3, some_reading(1, 2, 50));
   EXPECT_TRUE(std::move(board.reader()).value()->get(3).has_value());
 }
@@ -223,7 +223,7 @@ TEST(Region, SaysWhenItWasUnlinkedOrReplaced) {
   EXPECT_FALSE(reader->current());
   EXPECT_FALSE(board.writer->current());
   // A second writer may take the name although the first one lives: it holds the lock of a file without a name.
-  auto second = ReadingsWriter::open(board.temp.name, kSlots);
+  auto second = ReadingsWriter::open(board.temp.name, kManySlots);
   ASSERT_TRUE(second.ok()) << second.error().message;
   EXPECT_FALSE(reader->current());
   EXPECT_TRUE((*second)->current());
@@ -231,7 +231,7 @@ TEST(Region, SaysWhenItWasUnlinkedOrReplaced) {
 
 TEST(Region, HasOneWriterAtATime) {
   OpenBoard board;
-  const auto second = ReadingsWriter::open(board.temp.name, kSlots);
+  const auto second = ReadingsWriter::open(board.temp.name, kManySlots);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().kind, ErrorKind::Conflict);
 }
@@ -242,7 +242,7 @@ TEST(Region, NextWriterKeepsTheCellsAndGetsAnotherEpoch) {
   auto reader = std::move(board.reader()).value();
   const uint64_t epoch = reader->epoch(), version = reader->version();
   board.writer.reset();
-  board.writer = std::move(ReadingsWriter::open(board.temp.name, kSlots)).value();
+  board.writer = std::move(ReadingsWriter::open(board.temp.name, kManySlots)).value();
   EXPECT_GT(reader->epoch(), epoch);
   EXPECT_GE(reader->version(), version);
   EXPECT_TRUE(reader->current());
@@ -251,7 +251,7 @@ TEST(Region, NextWriterKeepsTheCellsAndGetsAnotherEpoch) {
 
   // Another size is another file; readers of the old one notice.
   board.writer.reset();
-  board.writer = std::move(ReadingsWriter::open(board.temp.name, kSlots * 2)).value();
+  board.writer = std::move(ReadingsWriter::open(board.temp.name, kManySlots * 2)).value();
   EXPECT_FALSE(reader->current());
   EXPECT_EQ(std::move(board.reader()).value()->get(4), std::nullopt);
 }
@@ -264,7 +264,7 @@ TEST(Region, TakesOverWhatIsNoRegionAtAll) {
     ASSERT_EQ(chmod(path.c_str(), 0600), 0);
     // A draft that a writer left behind when it died.
     { std::ofstream(path + ".new") << "half"; }
-    auto writer = ReadingsWriter::open(temp.name, kSlots);
+    auto writer = ReadingsWriter::open(temp.name, kManySlots);
     ASSERT_TRUE(writer.ok()) << writer.error().message;
     EXPECT_TRUE(ReadingsReader::open(temp.name).ok());
     EXPECT_NE(access((path + ".new").c_str(), F_OK), 0);
@@ -280,7 +280,7 @@ TEST(Region, WriterKilledInMidWrite) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-      auto writer = ReadingsWriter::open(temp.name, kSlots);
+      auto writer = ReadingsWriter::open(temp.name, kManySlots);
       if (!writer.ok()) _exit(1);
       (*writer)->hold_wakes(true);
       for (uint64_t n = 1;; ++n) {
@@ -306,7 +306,7 @@ TEST(Region, WriterKilledInMidWrite) {
       EXPECT_EQ(got->incarnation, got->sequence);
       EXPECT_EQ(got->gauges[14], static_cast<double>(got->sequence));
     }
-    auto next = ReadingsWriter::open(temp.name, kSlots);
+    auto next = ReadingsWriter::open(temp.name, kManySlots);
     ASSERT_TRUE(next.ok()) << next.error().message;
     (*next)->put(0, some_reading(2, 1, 5));
     EXPECT_EQ(reader->get(0)->generation, 2u) << "the reader sees the next writer without opening anew";
@@ -316,13 +316,13 @@ TEST(Region, WriterKilledInMidWrite) {
 TEST(Region, OddSequenceOfADeadWriterIsRepaired) {
   OpenBoard board;
   board.writer->put(1, some_reading(1, 1, 5));
-  const size_t at = readings_shape(kSlots).slots_at() + 64;
+  const size_t at = readings_shape(kManySlots).slots_at() + 64;
   { RawFile(board.path()).at<uint32_t>(at) |= 1; }
   auto reader = std::move(board.reader()).value();
   EXPECT_EQ(reader->get(1), std::nullopt);
   EXPECT_EQ(reader->torn(), 1u);
   board.writer.reset();
-  board.writer = std::move(ReadingsWriter::open(board.temp.name, kSlots)).value();
+  board.writer = std::move(ReadingsWriter::open(board.temp.name, kManySlots)).value();
   EXPECT_EQ(reader->get(1), std::nullopt);
   EXPECT_EQ(reader->torn(), 1u) << "empty now, not torn";
   EXPECT_EQ(RawFile(board.path()).at<uint32_t>(at) & 1, 0u);

@@ -60,12 +60,14 @@ std::optional<EntryPayload> encode(const RosterEntry& entry) {
 }
 
 std::optional<RosterEntry> decode(const EntryPayload& from) {
-  if (from.generation == 0 || from.state >= kLifecycleStates || from.join > static_cast<uint8_t>(Join::Closed)) return std::nullopt;
+  if (from.generation == 0 || from.state >= kLifecycleStates || from.join > static_cast<uint8_t>(Join::Closed))
+    return std::nullopt;
   const auto instance = take_text(from.instance, from.instance_length);
   const auto address = take_text(from.address, from.address_length);
   if (!instance || instance->empty() || !address) return std::nullopt;
-  return RosterEntry{InstanceId(*instance), from.group, from.generation, *address,
-                     static_cast<LifecycleState>(from.state), static_cast<Join>(from.join), from.join_hash};
+  return RosterEntry{
+      InstanceId(*instance),        from.group,    from.generation, *address, static_cast<LifecycleState>(from.state),
+      static_cast<Join>(from.join), from.join_hash};
 }
 
 std::optional<GroupPayload> encode(const RosterGroup& group) {
@@ -104,9 +106,9 @@ std::optional<RosterGroup> decode(const GroupPayload& from) {
   return group;
 }
 
-class Writer final : public RosterWriter {
+class RegionRosterWriter final : public RosterWriter {
  public:
-  explicit Writer(std::unique_ptr<Region> region) : region_(std::move(region)) {
+  explicit RegionRosterWriter(std::unique_ptr<Region> region) : region_(std::move(region)) {
     if (region_->taken_over()) repair();
   }
 
@@ -162,9 +164,9 @@ class Writer final : public RosterWriter {
   std::unique_ptr<Region> region_;
 };
 
-class Reader final : public RosterReader {
+class RegionRosterReader final : public RosterReader {
  public:
-  explicit Reader(std::unique_ptr<Region> region) : region_(std::move(region)) {}
+  explicit RegionRosterReader(std::unique_ptr<Region> region) : region_(std::move(region)) {}
 
   uint64_t version() const override { return region_->header().version.load(std::memory_order_acquire); }
   std::optional<RosterGroup> group(uint32_t index) const override {
@@ -207,13 +209,13 @@ Result<std::unique_ptr<RosterWriter>> RosterWriter::open(const BoardName& board,
   if (slots < 1 || slots > kMaxSlots)
     return Error{ErrorKind::Invalid, fmt::format("{} slots, expected 1 to {}", slots, kMaxSlots)};
   ESCALA_ASSIGN(auto region, Region::write(roster_path(board), roster_shape(slots)));
-  return std::unique_ptr<RosterWriter>(std::make_unique<Writer>(std::move(region)));
+  return std::unique_ptr<RosterWriter>(std::make_unique<RegionRosterWriter>(std::move(region)));
 }
 
 Result<std::unique_ptr<RosterReader>> RosterReader::open(const BoardName& board) {
   ESCALA_TRY(check_board_name(board.name));
   ESCALA_ASSIGN(auto region, Region::read(roster_path(board), kRosterMagic));
-  return std::unique_ptr<RosterReader>(std::make_unique<Reader>(std::move(region)));
+  return std::unique_ptr<RosterReader>(std::make_unique<RegionRosterReader>(std::move(region)));
 }
 
 }  // namespace escala::board

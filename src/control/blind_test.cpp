@@ -12,7 +12,6 @@
 namespace escala {
 namespace {
 
-const GroupName kWeb("web");
 constexpr Duration kLong = 10min;
 constexpr size_t kMembers = 4;
 

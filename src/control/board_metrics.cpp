@@ -9,7 +9,6 @@ namespace escala {
 namespace {
 
 constexpr double kPercentMax = 100;
-const std::vector<Heard> kNothing;
 
 // The monitor has checked every number at its door; a region is hostile input all the same (rule R20).
 Known<double> checked(const Known<double>& value, size_t metric, Duration age) {
@@ -308,7 +307,8 @@ bool BoardMetrics::read(Group& group, TimePoint now, Duration boot_now) {
 
 const std::vector<Heard>& BoardMetrics::heard(const GroupName& name) const {
   const auto found = groups_.find(name);
-  return found == groups_.end() ? kNothing : found->second.heard;
+  static const std::vector<Heard> nothing;
+  return found == groups_.end() ? nothing : found->second.heard;
 }
 
 }  // namespace escala

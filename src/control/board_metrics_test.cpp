@@ -7,11 +7,10 @@
 #include <limits>
 
 #include "board/test_board.h"
+#include "control/test_world.h"
 
 namespace escala {
 namespace {
-
-const GroupName kWeb("web"), kDb("db");
 
 WatchList list_of(const GroupName& group, int count) {
   WatchList list;

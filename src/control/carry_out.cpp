@@ -46,8 +46,6 @@ void Reconciler::carry_out(const Decision& decision, TimePoint now, Draft& draft
 
 void Reconciler::change_group(const Decision& decision, TimePoint now, Draft& draft) {
   const Group& group = seen_.group;
-  Group followed = group;
-  const bool upkept = take_over(followed, decision.memory.refresh) || drop_warm_pool(followed);
   for (const Reason& reason : decision.reasons)
     if (reason.code == ReasonCode::DesiredChangedByUser)
       desired_cause_ = desired_cause("a user request explicitly set group desired capacity", seen_.memory.desired_seen,
@@ -55,6 +53,10 @@ void Reconciler::change_group(const Decision& decision, TimePoint now, Draft& dr
   const bool same = decision.desired == group.desired_capacity && decision.min_size == group.min_size &&
                     decision.max_size == group.max_size;
   if (same && capacity_ == group.desired_capacity) desired_cause_.clear();
+  const bool upkeep_due = group.refresh || (group.warm_pool && group.warm_pool->deleting);
+  if (same && !upkeep_due) return;  // nearly always
+  Group followed = group;
+  const bool upkept = take_over(followed, decision.memory.refresh) || drop_warm_pool(followed);
   if (same && !upkept) return;
   // The record holds fields of the API that the engine does not know: change what is ours in it, keep the rest.
   const std::string key = keys::group(name_);

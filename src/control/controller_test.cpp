@@ -10,8 +10,6 @@
 namespace escala {
 namespace {
 
-const GroupName kWeb("web"), kDb("db");
-
 class ControllerTest : public testing::Test {
  protected:
   bool all_in_service(const GroupName& group, size_t count) {

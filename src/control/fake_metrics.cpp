@@ -5,8 +5,6 @@
 namespace escala {
 namespace {
 
-const std::vector<Heard> kNothing;
-
 bool before(const Heard& heard, const InstanceId& instance) {
   return heard.reading.instance < instance;
 }
@@ -62,7 +60,8 @@ const std::vector<GroupName>& FakeMetrics::look(TimePoint) {
 
 const std::vector<Heard>& FakeMetrics::heard(const GroupName& group) const {
   const auto found = groups_.find(group);
-  return found == groups_.end() ? kNothing : found->second.heard;
+  static const std::vector<Heard> nothing;
+  return found == groups_.end() ? nothing : found->second.heard;
 }
 
 Status FakeMetrics::watch(const WatchList& list) {

@@ -5,11 +5,12 @@
 
 #include <algorithm>
 
+#include "control/test_world.h"
+
 namespace escala {
 namespace {
 
 constexpr TimePoint kStart{std::chrono::sys_days(std::chrono::year{2026} / 11 / 23)};
-const GroupName kWeb("web"), kDb("db");
 
 class InventoryTest : public testing::Test {
  protected:

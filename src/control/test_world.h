@@ -16,6 +16,8 @@
 
 namespace escala {
 
+inline const GroupName kWeb("web"), kDb("db");
+
 struct Crash {};
 
 // Passes everything on to a memory store.

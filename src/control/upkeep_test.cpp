@@ -8,8 +8,6 @@
 namespace escala {
 namespace {
 
-const GroupName kWeb("web");
-
 class UpkeepTest : public testing::Test {
  protected:
   void settle(const Group& group) {

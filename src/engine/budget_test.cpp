@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/test_time.h"
+
 namespace escala {
 namespace {
-
-constexpr TimePoint kNow{Duration(1h) * 1000};
 
 TEST(Budget, TenPercentOfInServiceAndAtLeastOne) {
   Group group;

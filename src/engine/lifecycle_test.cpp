@@ -4,12 +4,12 @@
 
 #include <algorithm>
 
+#include "engine/test_time.h"
+
 namespace escala {
 namespace {
 
 using enum LifecycleState;
-
-constexpr TimePoint kNow{Duration(1h) * 1000};
 
 LifecycleHook hook(const char* name, LifecycleTransition transition, Duration timeout, bool goes_on) {
   return {HookName(name), transition, timeout, goes_on, ""};

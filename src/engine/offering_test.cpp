@@ -6,10 +6,11 @@
 #include <cmath>
 #include <string>
 
+#include "engine/test_time.h"
+
 namespace escala {
 namespace {
 
-constexpr TimePoint kNow{Duration(1h) * 1000};
 const OfferingKey kKey{LaunchSpecId("lc"), ZoneName("a")};
 const GroupName kGroup("g");
 

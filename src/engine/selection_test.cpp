@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/test_time.h"
+
 namespace escala {
 namespace {
 
 using enum TerminationPolicy;
-constexpr TimePoint kNow{Duration(1h) * 1000};
 
 Instance make(const std::string& id, const std::string& zone, Duration age, Duration spec_age = 1h,
               bool is_template = true) {

@@ -9,14 +9,10 @@
 #include <mutex>
 #include <vector>
 
+#include "base/text.h"
+
 namespace escala {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 
 std::string host_alone(std::string_view url) {
   std::string host = host_of_url(url);

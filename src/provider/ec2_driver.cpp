@@ -15,10 +15,6 @@ namespace {
 
 constexpr const char* kVersion = "2016-11-15";
 
-Completion answer_to(const ProviderRequest& request, Status outcome = ok_status()) {
-  return {request.kind, request.token, request.group, std::move(outcome), {}};
-}
-
 AwsClientOptions client_options(const Ec2DriverOptions& from) {
   AwsClientOptions out;
   out.endpoint = from.endpoint;

@@ -8,12 +8,6 @@
 
 namespace escala {
 
-namespace {
-Completion answer_to(const ProviderRequest& request, Status outcome = ok_status()) {
-  return {request.kind, request.token, request.group, std::move(outcome), {}};
-}
-}  // namespace
-
 FakeProvider::FakeProvider(FakeProviderOptions options) : options_(std::move(options)) {}
 
 void FakeProvider::set_now(TimePoint now) {

@@ -29,10 +29,6 @@ constexpr auto kKeeperTick = std::chrono::milliseconds(20);  // while something 
 constexpr auto kKillAgain = std::chrono::milliseconds(100);  // between two SIGKILLs of what will not go
 constexpr unsigned kAddresses = 60'000;                      // of one state directory
 
-Completion answer_to(const ProviderRequest& request, Status outcome = ok_status()) {
-  return {request.kind, request.token, request.group, std::move(outcome), {}};
-}
-
 std::string words_of(int status) {
   if (WIFEXITED(status)) return fmt::format("exited with status {}", WEXITSTATUS(status));
   if (WIFSIGNALED(status))

@@ -40,11 +40,6 @@ bool eventually(const std::function<bool()>& holds) {
   return true;
 }
 
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 class ProcessDriverTest : public ::testing::Test {
  protected:
   InstancesDir dir_;

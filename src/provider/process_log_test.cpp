@@ -16,11 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 struct ProcessLog : testing::Test {
   InstancesDir dir;
   std::string log = dir.path() + "/log", old = log + ".1";

@@ -131,6 +131,9 @@ struct Completion {
   Status outcome;
   std::vector<ProviderInstance> instances;
 };
+inline Completion answer_to(const ProviderRequest& request, Status outcome = ok_status()) {
+  return {request.kind, request.token, request.group, std::move(outcome), {}};
+}
 
 // Seam 4 of 5. One owner thread calls; implementations work elsewhere.
 //  Launch     idempotent by token for ever: the same token never makes more than `count` instances, across restarts and

@@ -39,6 +39,11 @@ inline std::vector<pid_t> living_with(const Token& token) {
   return out;
 }
 
+inline std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 class InstancesDir {
  public:
   InstancesDir() {

@@ -16,10 +16,6 @@ constexpr size_t kListsKept = 8;
 constexpr Duration kRememberGone{1h};
 const std::string kStrangersCluster = "somebody-else";
 
-Completion answer_to(const ProviderRequest& request, Status outcome = ok_status()) {
-  return {request.kind, request.token, request.group, std::move(outcome), {}};
-}
-
 }  // namespace
 
 Cloud::Cloud(EventQueue& queue, FaultWindows& faults, Marks& marks, uint64_t seed, CloudOptions options)

@@ -24,7 +24,7 @@ constexpr int kStepWidth = 10;  // percent points of a step
 // The objective is tightened to these shares of itself, in turn, until choices keep it on parts they had not seen.
 constexpr double kMargins[] = {1, 0.8, 0.6, 0.4, 0.25, 0.1, 0.03};
 
-Error invalid(std::string what) {
+Error refused(std::string what) {
   return {ErrorKind::Invalid, std::move(what)};
 }
 
@@ -140,12 +140,12 @@ void judge_unseen(std::span<const TuneRun> runs, double slo, double margin, Tune
 }
 
 Status check(const DemandTrace& trace, const TuneOptions& options) {
-  if (!(options.slo > 0) || options.slo > 1) return invalid("the objective must be above 0 % and at most 100 %");
+  if (!(options.slo > 0) || options.slo > 1) return refused("the objective must be above 0 % and at most 100 %");
   const double size = size_of(options.space);
-  if (size < 1) return invalid("nothing to choose from: a list of the grid is empty");
-  if (size > kMaxTuneSpace) return invalid(fmt::format("grid has {:.3g} points, limit {:g}", size, kMaxTuneSpace));
+  if (size < 1) return refused("nothing to choose from: a list of the grid is empty");
+  if (size > kMaxTuneSpace) return refused(fmt::format("grid has {:.3g} points, limit {:g}", size, kMaxTuneSpace));
   if (trace.horizon_s() < static_cast<int64_t>(kParts) * kMinPart)
-    return invalid(fmt::format("{} of load is too short to be cut into parts; expected {} at least",
+    return refused(fmt::format("{} of load is too short to be cut into parts; expected {} at least",
                                to_text(std::chrono::seconds(trace.horizon_s())),
                                to_text(std::chrono::seconds(static_cast<int64_t>(kParts) * kMinPart))));
   return {};
