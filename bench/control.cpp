@@ -20,7 +20,6 @@
 #include <thread>
 #include <vector>
 
-#include "app/block_cache.h"
 #include "app/children.h"
 #include "base/log.h"
 #include "board/place.h"
@@ -265,7 +264,6 @@ int over_a_board(int groups, int instances, int length) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  app::widen_block_cache({argv + 1, argv + argc});  // as `escala control` does
   const bool board = argc > 1 && std::string_view(argv[1]) == "board";
   const auto argument = [&](int i, int fallback) {
     const int at = board ? i + 1 : i;
