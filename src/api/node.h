@@ -30,6 +30,7 @@ struct Fault {
   Mark mark;
 };
 using Faults = std::vector<Fault>;
+// `aws`: AWS's sentence, where it is not `what` without its path.
 inline void add(Faults& faults, const std::string& path, const std::string& what, std::string aws = {}) {
   faults.push_back({.path = path,
                     .what = path.empty() ? what : path + ": " + what,

@@ -36,6 +36,7 @@ class Id {
 
   std::shared_ptr<const std::string> text_;  // null = empty
 };
+
 using GroupName = Id<struct GroupNameTag>;        // AutoScalingGroupName: 1 to 255 characters
 using InstanceId = Id<struct InstanceIdTag>;      // the provider's own id: the only identity an instance has (rule R4)
 using ZoneName = Id<struct ZoneNameTag>;          // AvailabilityZone

@@ -3,6 +3,8 @@
 // store and the provider go on, as after kill -9.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <functional>
 #include <memory>

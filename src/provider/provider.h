@@ -131,6 +131,7 @@ struct Completion {
   Status outcome;
   std::vector<ProviderInstance> instances;
 };
+// Without instances: whoever has some adds them.
 inline Completion answer_to(const ProviderRequest& request, Status outcome = ok_status()) {
   return {request.kind, request.token, request.group, std::move(outcome), {}};
 }
