@@ -39,8 +39,8 @@ class Level {
     }
     for (int k = periods_ - 1; k >= 0; --k) {
       const auto i = static_cast<size_t>(k);
-      down_[i] = std::min(launched(k), loss_[i] + down_[i + 1]);
       up_[i] = kPeriod + std::min(up_[i + 1], down_[i + 1]);
+      down_[i] = std::min(launched(k), loss_[i] + down_[i + 1]);  // up_[i] too, when it serves at once
     }
   }
 

@@ -104,6 +104,9 @@ TEST(WorthwhileSize, IsWhatTheForecastMakesWorthIt) {
   const std::vector<Coming> coming{{1, 6}, {2, 20}};
   EXPECT_EQ(worthwhile_size(outlook, {.in_service = 5, .coming = coming}), 11);
   EXPECT_EQ(worthwhile_size(outlook, {.in_service = 1, .most = 4}), 4);
+  // As many, when they serve at once.
+  EXPECT_EQ(worthwhile_size(outlook, {.in_service = 1, .boot_periods = 0, .boot_seconds = 0}), 11);
+  EXPECT_EQ(worthwhile_size(outlook, {.in_service = 40, .boot_periods = 0, .boot_seconds = 0}), 11);
   // Nothing is lost that is worth an instance when losing is nearly free.
   EXPECT_EQ(worthwhile_size(outlook, {.in_service = 40, .price = 0.01}), 1);
 }

@@ -3,6 +3,7 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -114,8 +115,13 @@ RC_GTEST_PROP(ScaleProperty, AsMuchAsEachKnownProposalToGrow, ()) {
   }
 }
 
+// But for two cases where it must not hold. Doubt holds a group that more load, being no doubtful fall, lets go. And an
+// alarm that scales in has a say only while it is in ALARM: its small step then holds the other policies back.
 RC_GTEST_PROP(ScaleProperty, MoreLoadNeverMeansFewer, ()) {
   const ScaleWorld start = any_world();
+  const auto scales_in_by_alarm = [](const Policy& p) { return std::holds_alternative<SimpleScaling>(p.kind); };
+  RC_PRE(start.seen.group.policies.size() == 1 ||
+         std::ranges::none_of(start.seen.group.policies, scales_in_by_alarm));
   ScaleWorld less = start, more = start;
   // The same history, then a last run of seconds with more load everywhere in one of the two.
   const int extra = within(0, 60);
@@ -135,7 +141,8 @@ RC_GTEST_PROP(ScaleProperty, MoreLoadNeverMeansFewer, ()) {
     less.seen.memory.desired_seen = more.seen.memory.desired_seen = less.seen.group.desired_capacity;
   }
   const int with_less = less.second({}).desired, with_more = more.second({}).desired;
-  RC_ASSERT(with_more >= with_less);
+  const bool in_doubt = std::ranges::any_of(less.last.proposals, [](const Proposal& p) { return !p.capacity; });
+  if (!in_doubt) RC_ASSERT(with_more >= with_less);
 }
 
 RC_GTEST_PROP(ScaleProperty, SameInputSameOutput, ()) {
