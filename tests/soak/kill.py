@@ -70,9 +70,10 @@ def kill_something(manager, rng):
     return victim
 
 
-def soak(bin_dir, kills, seed, pause):
+def soak(bin_dir, kills, seed, pause, strike=kill_something):
+    """`kills` strikes, each by strike(manager, rng), which answers whom it hit."""
     rng = random.Random(seed)
-    print(f"kill: seed {seed}, {kills} kills", flush=True)
+    print(f"{strike.__name__}: seed {seed}, {kills} times", flush=True)
     gauge = gauge_module.Gauge()
     with Manager(bin_dir) as manager:
         starts = os.path.join(manager.dir, "starts")
@@ -87,7 +88,7 @@ def soak(bin_dir, kills, seed, pause):
             time.sleep(rng.random() * pause)
             if rng.random() < 0.4:
                 gauge.set("load", rng.choice([10, 30, 50, 50, 70, 120]))
-            done[kill_something(manager, rng)] += 1
+            done[strike(manager, rng)] += 1
             twice = {i: n for i, n in starts_per_instance(starts).items() if n > 1}
             assert not twice, f"commands started more than once: {twice}"
             alive = len(manager.instance_processes())
@@ -111,7 +112,7 @@ def soak(bin_dir, kills, seed, pause):
         wait_for("MinSize in service", lambda: len(manager.instances("soak", "InService")) == MIN and settled(), 180)
         launched = starts_per_instance(starts)
         assert max(launched.values()) == 1, launched
-        print(f"kill: {dict(done)} in {time.monotonic() - begin:.0f} s; {len(launched)} instances launched, each once; "
+        print(f"{strike.__name__}: {dict(done)} in {time.monotonic() - begin:.0f} s; {len(launched)} instances launched, each once; "
               f"at most {most} alive; settled at {group['DesiredCapacity']}, then {MAX}, then {MIN}", flush=True)
     gauge.close()
 
