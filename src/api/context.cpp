@@ -117,8 +117,10 @@ Failure change_group(const Context& context, const GroupName& name,
     const Group before = loaded.group;
     const std::string document = loaded.document.SerializeAsString();
     ESCALA_API_TRY(edit(loaded, batch));
-    // A request that changes nothing wakes nobody.
-    if (loaded.group != before || loaded.document.SerializeAsString() != document) put(batch, loaded);
+    // A request that changes nothing wakes nobody. One that changes who is a member moves the group's version as well:
+    // a decision under way that still counts on this one is not carried out (rule R16).
+    if (!batch.writes.empty() || loaded.group != before || loaded.document.SerializeAsString() != document)
+      put(batch, loaded);
     return std::nullopt;
   });
 }

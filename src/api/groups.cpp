@@ -10,6 +10,7 @@
 #include "api/groups.h"
 #include "api/paging.h"
 #include "api/traffic.h"
+#include "base/planted.h"
 #include "engine/lifecycle.h"
 
 namespace escala::api {
@@ -91,6 +92,8 @@ Failure update_group(const Context& context, const UpdateAutoScalingGroupRequest
                           group.desired_capacity = request.desiredcapacity();
                         else if (group.min_size <= group.max_size)
                           group.desired_capacity = std::clamp(group.desired_capacity, group.min_size, group.max_size);
+                        if (planted(Mistake::UpdateResetsDesired) && !request.has_desiredcapacity())
+                          group.desired_capacity = group.min_size;
                         check_whole(group, "", faults);
                         ESCALA_API_TRY(failure_of(faults));
                         keep_document(request, loaded.document);

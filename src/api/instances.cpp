@@ -104,12 +104,8 @@ Failure terminate_instance(const Context& context, const TerminateInstanceInAuto
         escala::put(batch, hook_notice(loaded.group, id, *hook, wait, new_activity_id(random).str(), now));
     }
     if (!instance.hooks.empty()) activity.set_status(state::Activity::WAITING);
-    if (decrement) {
-      --group.group.desired_capacity;
-      put(batch, group);
-    } else {
-      batch.expect(keys::group(loaded.group), group.version);
-    }
+    if (decrement) --group.group.desired_capacity;
+    put(batch, group);  // in any case: see change_group()
     put(batch, loaded);
     batch.put(activity_key(activity), activity.SerializeAsString());
     response.Clear();

@@ -22,11 +22,11 @@ constexpr Duration kClientTokensKept = 24h;  // AWS: a token may be used again a
 constexpr int kLaunchesPerIntent = 100;
 constexpr Duration kLaunchPoll{20ms};
 
-state::Activity begin(const GroupName& group, const std::string& instance, std::string description, std::string cause,
-                      TimePoint now) {
-  Random random(system_seed());
+state::Activity begin(const Context& context, const GroupName& group, const std::string& instance,
+                      std::string description, std::string cause) {
+  Random random(context.seed());
   state::Activity activity =
-      start_activity(new_activity_id(random), group, std::move(description), std::move(cause), now);
+      start_activity(new_activity_id(random), group, std::move(description), std::move(cause), context.clock.now());
   activity.set_instance(instance);
   return activity;
 }
@@ -87,11 +87,10 @@ Failure adopt(const Context& context, const std::string& id, LoadedGroup& group,
   instance.protected_from_scale_in = group.group.protect_new_instances;
   const int before = group.group.desired_capacity++;
   state::Activity activity =
-      begin(group.group.name, id, fmt::format("Attaching an existing EC2 instance: {}", id),
+      begin(context, group.group.name, id, fmt::format("Attaching an existing EC2 instance: {}", id),
             fmt::format(
                 "At {} an instance was attached in response to a user request, increasing the capacity from {} to {}.",
-                iso8601(now), before, before + 1),
-            now);
+                iso8601(now), before, before + 1));
   finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
   batch.expect(key, (*record)->version).erase(key);
   put(batch, loaded);
@@ -135,7 +134,7 @@ Failure let_go(const Context& context, const std::string& id, bool decrement, Lo
     --group.group.desired_capacity;
   }
   state::Activity activity =
-      begin(group.group.name, id, fmt::format("Detaching EC2 instance: {}", id), cause + ".", now);
+      begin(context, group.group.name, id, fmt::format("Detaching EC2 instance: {}", id), cause + ".");
   enter(instance, {.instance = instance.id, .to = LifecycleState::Detaching, .hooks = {}, .why = {}, .replaces = {}},
         now);
   put(batch, loaded);
@@ -173,9 +172,10 @@ std::string what_is_asked(const LaunchInstancesRequest& request) {
 }
 
 // What the group's own launch would be, written by us: control asks the provider as soon as it stands in the store.
-void order(const Group& group, const ZoneName& zone, int count, TimePoint now, state::ClientToken& token,
+void order(const Context& context, const Group& group, const ZoneName& zone, int count, state::ClientToken& token,
            Batch& batch) {
-  Random random(system_seed());
+  const TimePoint now = context.clock.now();
+  Random random(context.seed());
   state::Operation intent;
   intent.set_token("order-" + new_activity_id(random).str());
   intent.set_kind(state::Operation::LAUNCH);
@@ -192,11 +192,10 @@ void order(const Group& group, const ZoneName& zone, int count, TimePoint now, s
     copy->set_propagate_at_launch(true);
   }
   state::Activity activity = begin(
-      group.name, "", launch_description(InstanceId{}),
+      context, group.name, "", launch_description(InstanceId{}),
       fmt::format("At {} {} instances were launched in response to a user request, increasing the capacity from {} "
                   "to {}.",
-                  iso8601(now), count, group.desired_capacity - count, group.desired_capacity),
-      now);
+                  iso8601(now), count, group.desired_capacity - count, group.desired_capacity));
   activity.set_token(intent.token());
   *activity.add_reasons() =
       encode(Reason{ReasonCode::LaunchOrdered, zone.str(), {{"count", static_cast<double>(count)}}});
@@ -255,7 +254,7 @@ Failure place_order(const Context& context, const LaunchInstancesRequest& reques
     token.set_request(what_is_asked(request));
     token.set_at(to_us(context.clock.now()));
     for (int left = count; left > 0; left -= kLaunchesPerIntent)
-      order(group, zone, std::min(left, kLaunchesPerIntent), context.clock.now(), token, batch);
+      order(context, group, zone, std::min(left, kLaunchesPerIntent), token, batch);
     batch.expect(key, 0).put(key, token.SerializeAsString());
     return std::nullopt;
   });

@@ -35,7 +35,7 @@ Failure put_configuration(const Context& context, const PutNotificationConfigura
                          [](const Notification& each, const std::string& topic) { return each.topic < topic; });
     all.insert(at, std::move(notification));
     if (all.size() > kMaxTopics) return limit_exceeded(fmt::format("a group takes at most {} topics", kMaxTopics));
-    Random random(system_seed());
+    Random random(context.seed());
     escala::put(batch, test_notice(name, request.topicarn(), new_activity_id(random).str(), context.clock.now()));
     return std::nullopt;
   });

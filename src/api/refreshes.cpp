@@ -115,7 +115,7 @@ Failure start(const Context& context, const StartInstanceRefreshRequest& request
       return validation_error("AutoRollback needs a DesiredConfiguration: without one there is nothing to go back to");
     if (request.has_desiredconfiguration())
       ESCALA_API_TRY(take_desired(context, request.desiredconfiguration(), loaded, refresh, batch));
-    Random random(system_seed());
+    Random random(context.seed());
     refresh.id = new_activity_id(random).str();
     refresh.started_at = context.clock.now();
     ESCALA_API_TRY(prune(context, name, batch));

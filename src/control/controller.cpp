@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "store/records.h"
 
 namespace escala {
@@ -64,7 +65,7 @@ Status Controller::start_meta(TimePoint) {
   }
   meta_.set_schema(kStateSchema);
   if (meta_.cluster().empty()) meta_.set_cluster(fmt::format("{:016x}", deps_.random.next()));
-  meta_.set_epoch(meta_.epoch() + 1);
+  meta_.set_epoch(meta_.epoch() + (planted(Mistake::EpochNotRaised) ? 0 : 1));
   Batch batch;
   batch.expect(keys::kMeta, record ? record->version : 0).put(keys::kMeta, meta_.SerializeAsString());
   ESCALA_ASSIGN(meta_version_, deps_.store.commit(batch));
@@ -82,6 +83,7 @@ Status Controller::load_groups(TimePoint now) {
       continue;
     }
     reconciler(GroupName(intent->group()));
+    if (planted(Mistake::RestartForgetsIntents) && !started_) continue;
     // Read anew by who has known it all along, it keeps what is known of it.
     if (started_)
       operations_.put(std::move(intent).value(), record.version);
@@ -334,6 +336,10 @@ void Controller::commit(std::vector<Written> drafts, TimePoint now) {
   size_t accepted = 0;
   for (size_t i = 0; i < results.size(); ++i) {
     if (!results[i].ok()) {
+      if (planted(Mistake::UnwrittenDraftBelieved)) {
+        reconciler(written[i].group).accept(std::move(written[i].draft), before, now);
+        continue;
+      }
       refuse(written[i], results[i].error(), now);
       continue;
     }
@@ -376,7 +382,7 @@ bool Controller::check_epoch() {
   if (!record.ok() || !*record) return true;
   state::Meta meta;
   if (!meta.ParseFromString((*record)->value)) return true;
-  if (meta.epoch() != epoch_) {
+  if (meta.epoch() != epoch_ && !planted(Mistake::EpochNotCompared)) {
     superseded_ = true;
     log_error("control", "another controller (epoch {}) has taken over from this one (epoch {}); stopping",
               meta.epoch(), epoch_);

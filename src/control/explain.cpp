@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "control/reconciler.h"
 #include "engine/aggregate.h"
 #include "engine/lifecycle.h"
@@ -155,6 +156,7 @@ void Reconciler::explain(const Decision& decision, TimePoint now, Draft& draft) 
   auto record = std::make_shared<state::Decision>(describe(seen_, decision, now));
   const uint64_t sequence = sequence_ + 1;
   record->set_sequence(sequence);
+  if (planted(Mistake::InputsRecordedAfterwards)) seen_.memory = decision.memory;
   std::string snapshot = encode(seen_, now).SerializeAsString();
   if (snapshot.size() <= kMaxSnapshotBytes) record->set_snapshot(std::move(snapshot));
   draft.batch.put(keys::decision(name_, sequence), record->SerializeAsString());

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/planted.h"
 
 namespace escala {
 
@@ -33,11 +34,11 @@ void InventoryKeeper::hurry(TimePoint now) {
   if (waiting_)
     hurry_after_ = true;
   else
-    next_ = std::min(next_, std::max(now, asked_at_ + options_.hurry));
+    next_ = std::min(next_, planted(Mistake::ListsHurried) ? now : std::max(now, asked_at_ + options_.hurry));
 }
 
 bool InventoryKeeper::too_many(size_t lost, size_t known) const {
-  return lost >= options_.suspect_count &&
+  return !planted(Mistake::EmptyListBelieved) && lost >= options_.suspect_count &&
          static_cast<double>(lost) > options_.suspect_share * static_cast<double>(known);
 }
 
@@ -83,7 +84,7 @@ InventoryKeeper::Findings InventoryKeeper::take(const Completion& answer, const 
     if (listed.contains(id)) continue;
     ++count.lost, ++all.lost;
     missing.insert(id);
-    if (missing_.contains(id))
+    if (missing_.contains(id) || planted(Mistake::OneListIsEnough) || planted(Mistake::EmptyListBelieved))
       findings.gone[member.group].push_back(id);
     else
       ++count.doubted, ++all.doubted;

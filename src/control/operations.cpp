@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "store/records.h"
 
 namespace escala {
@@ -36,7 +37,7 @@ Verdict judge(const state::Operation& intent, const Status& outcome, bool unsure
     return outcome.error().kind == ErrorKind::NotFound ? Verdict::Done : Verdict::AskAgain;
   switch (outcome.error().kind) {
     case ErrorKind::Unknown:
-      return Verdict::AskAgain;
+      return planted(Mistake::UnknownMeansFailed) ? Verdict::Refused : Verdict::AskAgain;
     case ErrorKind::Denied:
       return unsure ? Verdict::AskAgain : Verdict::Refused;
     case ErrorKind::Throttled:
@@ -121,6 +122,7 @@ const Operations::Entry* Operations::terminating(const GroupName& group, const I
 }
 
 TimePoint Operations::due_at(const Entry& entry) const {
+  if (planted(Mistake::AnswerAwaitedForEver) && entry.issued) return kNever;
   return entry.issued ? entry.issued_at + kAnswerOverdue : from_us(entry.intent.retry_at());
 }
 
@@ -153,6 +155,11 @@ Status Operations::submit(Entry& entry, const std::string& cluster, const Store&
   if (intent.kind() == state::Operation::TERMINATE) {
     request.kind = RequestKind::Terminate;
     request.instance = InstanceId(intent.instance());
+    if (planted(Mistake::AnonymousScaleIn)) {  // one less, whichever
+      const auto any = store.scan(keys::instances(request.group));
+      if (any.ok() && !any->empty())
+        request.instance = InstanceId(any->front().key.substr(keys::instances(request.group).size()));
+    }
     return provider.submit(request);
   }
   request.kind = RequestKind::Launch;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "engine/decide.h"
 #include "engine/lifecycle.h"
 #include "store/activity.h"
@@ -62,6 +63,7 @@ Status Reconciler::load() {
     auto decoded = decode(*message);
     if (!decoded.ok()) return fail(decoded.error().in(memory_key));
     seen_.memory = std::move(decoded).value();
+    if (planted(Mistake::CooldownForgottenOnRestart)) seen_.memory.cooldown_until = TimePoint{};
     memory_version_ = (*memory)->version;
   } else {
     seen_.memory = {};
@@ -200,6 +202,7 @@ bool Reconciler::observe_provider(std::span<const ProviderInstance> seen, std::s
   for (const ProviderInstance& word : seen) {
     const auto found = members_.find(word.id);
     if (found == members_.end()) continue;
+    if (planted(Mistake::DeathsUnnoticed) && word.state != ProviderState::Running) continue;
     Member member = found->second;
     // Once gone, gone: a list that was asked for earlier cannot bring anybody back.
     if (member.instance.provider_state != ProviderState::Gone) member.instance.provider_state = word.state;
@@ -211,6 +214,7 @@ bool Reconciler::observe_provider(std::span<const ProviderInstance> seen, std::s
     changed = true;
   }
   for (const InstanceId& id : gone) {
+    if (planted(Mistake::DeathsUnnoticed)) break;
     const auto found = members_.find(id);
     if (found == members_.end() || found->second.instance.provider_state == ProviderState::Gone) continue;
     Member member = found->second;
@@ -244,6 +248,10 @@ void Reconciler::observe(TimePoint now, TimePoint wall_now) {
     }
     ended = ended || heard[i].workload_ended;
   }
+  if (planted(Mistake::OldReadingsBelieved)) {
+    seen_.board_unknown.reset();
+    for (Reading& reading : seen_.readings) reading.received_at = now, ++reading.sequence;
+  }
   // An agent whose workload ended, or that fell silent, is the earliest news of a death; the provider's list proves it.
   const bool silent = std::any_of(seen_.readings.begin(), seen_.readings.end(), [&](const Reading& reading) {
     const Duration age = now - reading.received_at;
@@ -251,8 +259,9 @@ void Reconciler::observe(TimePoint now, TimePoint wall_now) {
   });
   if (ended || (silent && !seen_.board_unknown)) context_->inventory.hurry(now);
   seen_.launches = context_->operations.launches(name_);
+  if (planted(Mistake::InFlightNotCounted)) seen_.launches.clear();
   seen_.inventory = context_->inventory.of(name_);
-  seen_.fleet_paused = context_->fleet.paused;
+  seen_.fleet_paused = context_->fleet.paused && !planted(Mistake::FleetPauseIgnored);
   seen_.fleet_paused_reason = context_->fleet.paused_reason;
   seen_.fleet_observe = context_->fleet.observe;
   seen_.fleet_replacements_left = context_->fleet.replacements_left;
@@ -269,6 +278,7 @@ Draft Reconciler::plan(TimePoint now, TimePoint wall_now) {
   if (broken_) return {};
   if (wants_burial()) return bury();
   if (!exists()) return {};
+  if (planted(Mistake::WallClockTrusted)) now = wall_now;
   observe(now, wall_now);
   Decision decision = decide(seen_, now);
   look_again_at_ = decision.look_again_at;
@@ -319,6 +329,7 @@ void Reconciler::seal(Draft& draft) const {
     batch.expect(key, members_.at(id).version).erase(key);
   }
   for (const state::Operation& intent : draft.opened) {
+    if (planted(Mistake::TerminationUnrecorded) && intent.kind() == state::Operation::TERMINATE) continue;
     const std::string key = keys::operation(name_, Token(intent.token()));
     batch.expect(key, 0).put(key, intent.SerializeAsString());
   }
@@ -327,11 +338,12 @@ void Reconciler::seal(Draft& draft) const {
   for (const Token& token : draft.closed) batch.erase(keys::operation(name_, token));
   if (draft.memory && draft.memory_written) batch.put(keys::memory(name_), encode(*draft.memory).SerializeAsString());
   if (!draft.opened.empty()) draft.urgent = true;
-  batch.durability = draft.urgent ? Durability::Durable : Durability::Lazy;
+  batch.durability = draft.urgent && !planted(Mistake::IntentNotSynced) ? Durability::Durable : Durability::Lazy;
   // Bounds, pause, suspended processes and protection are as this decision saw them, or nothing of it happens (R2,
   // R16).
   const bool acts = draft.urgent || !draft.members.empty() || !draft.gone.empty();
-  if (acts && exists() && !draft.group) batch.expect(keys::group(name_), group_version_);
+  if (acts && exists() && !draft.group && !planted(Mistake::GroupVersionNotCompared))
+    batch.expect(keys::group(name_), group_version_);
 }
 
 void Reconciler::accept(Draft draft, Revision revision, TimePoint now) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "control/reconciler.h"
 #include "engine/lifecycle.h"
 #include "engine/offering.h"
@@ -111,7 +112,8 @@ void Reconciler::settle_refused(const state::Operation& intent, const Error& err
   close(Token(intent.token()), draft);
   const std::string why = error.message.substr(0, kMaxErrorText);
   log_warning("control", "group {}: launch in {} failed: {}", name_, intent.zone(), why);
-  end_activity(intent.activity(), state::Activity::FAILED, why, now, draft, kLaunchErrorNotice);
+  if (!planted(Mistake::FailureLeavesActivityOpen))
+    end_activity(intent.activity(), state::Activity::FAILED, why, now, draft, kLaunchErrorNotice);
   if (!exists()) return;
   if (!draft.memory) draft.memory = seen_.memory;
   note_launch_failure(*draft.memory, name_, offering(intent), now, why);
@@ -136,6 +138,12 @@ void Reconciler::postpone(const state::Operation& intent, const Error& error, Ti
   later.set_attempts(intent.attempts() + 1);
   later.set_last_error(error.message.substr(0, kMaxErrorText));
   later.set_retry_at(to_us(now + retry_back_off(later.attempts())));
+  if (planted(Mistake::NewTokenOnRetry)) {
+    close(Token(intent.token()), draft);
+    later.set_token(context_->tokens.next(name_).str());
+    draft.opened.push_back(std::move(later));
+    return;
+  }
   log_warning("control", "operation {} of group {}: {}; asking again in {}", intent.token(), name_, later.last_error(),
               to_text(retry_back_off(later.attempts())));
   draft.postponed.push_back(std::move(later));

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "control/controller.h"
 #include "store/activity.h"
 #include "store/records.h"
@@ -78,8 +79,9 @@ bool Controller::explained(const ProviderInstance& stray, const std::vector<Prov
   if (group != groups_.end() && group->second->broken()) return true;
   // A user detached it: it is nobody's to terminate.
   const auto detached = deps_.store.get(keys::detached(stray.id));
-  if (!detached.ok() || *detached) return true;
+  if ((!detached.ok() || *detached) && !planted(Mistake::DetachedIsAStray)) return true;
   const Operations::Entry* entry = operations_.find(stray.owner.token);
+  if (planted(Mistake::LateAnswerIsAStray)) return false;
   if (entry == nullptr || entry->intent.kind() != state::Operation::LAUNCH) return false;
   // The launch whose answer has not come, or was lost. If all that it wanted is here, the list is the answer; if only
   // some is, the same token is asked again and tells the rest.
@@ -108,7 +110,8 @@ void Controller::handle_strays(const std::vector<ProviderInstance>& strays, Time
                   "instance {} carries our tag (group {}, launch {}) and is in no record; it is terminated in {}",
                   stray.id, stray.owner.group, stray.owner.token, to_text(patience));
     const bool held = fleet_.paused || fleet_.observe;
-    if (held || now - at->second.first_seen < patience || drafts.size() >= kMaxReapsPerInventory) continue;
+    const bool early = now - at->second.first_seen < patience && !planted(Mistake::LateAnswerIsAStray);
+    if (held || early || drafts.size() >= kMaxReapsPerInventory) continue;
     Draft draft = reconciler(stray.owner.group).reap(stray, now);
     if (draft.writes()) drafts.push_back({stray.owner.group, std::move(draft)});
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/planted.h"
 #include "engine/lifecycle.h"
 #include "engine/sketch.h"
 
@@ -116,6 +117,11 @@ Aggregate aggregate(const Snapshot& seen, const MetricSpec& metric, Duration war
     const Reading* reading = reading_of(seen, instance.id);
     heard |= reading != nullptr;
     if (seen.board_unknown || reading == nullptr || !is_fresh(*reading, seen, now)) {
+      if (planted(Mistake::SilenceIsZero)) {
+        ++all.counted;
+        minimum = std::min(minimum, 0.0);
+        continue;
+      }
       ++all.silent;
       continue;
     }

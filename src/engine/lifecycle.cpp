@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "base/planted.h"
+
 namespace escala {
 namespace {
 
@@ -59,6 +61,7 @@ static_assert(in_enum_order());
 
 std::optional<bool> answer(const HookWait& hook, TimePoint now) {
   if (hook.continued) return hook.continued;
+  if (planted(Mistake::HookNeverExpires)) return std::nullopt;
   if (now >= std::min(hook.deadline, hook.global_deadline)) return hook.default_continue;
   return std::nullopt;
 }
@@ -161,7 +164,9 @@ HookOutcome hook_outcome(std::span<const HookWait> hooks, TimePoint now) {
 
 void begin_terminate(Instance& instance, const Group& group, TerminateCause cause, bool keeps_desired, TimePoint now) {
   instance.hooks.clear();
-  if (cause != TerminateCause::GroupDeleted) instance.hooks = hooks_for(group, LifecycleTransition::Terminating, now);
+  const bool skipped = planted(Mistake::HookSkippedOnScaleIn) && cause == TerminateCause::ScaleIn;
+  if (cause != TerminateCause::GroupDeleted && !skipped)
+    instance.hooks = hooks_for(group, LifecycleTransition::Terminating, now);
   const bool warmed = is_warmed(instance.state);
   if (instance.hooks.empty())
     instance.state = warmed ? WarmedTerminating : Terminating;

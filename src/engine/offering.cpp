@@ -1,9 +1,11 @@
 #include "engine/offering.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <utility>
 
+#include "base/planted.h"
 #include "base/random.h"
 
 namespace escala {
@@ -20,7 +22,10 @@ void note(GroupMemory& memory, const GroupName& group, const OfferingKey& key, T
   OfferingMemory& offering = memory.offerings[key];
   offering.last_error = std::string(error.substr(0, kMaxOfferingError));
   offering.unproven = offering.unproven || unproven;
-  if (offering.failures > 0 && now < offering.not_before) return;  // of the same try as the one before
+  if (offering.failures > 0 && now < offering.not_before) {  // of the same try as the one before
+    offering.not_before = std::max(offering.not_before, now + kLaunchBackOffBase / 2);
+    return;
+  }
   offering.failures = std::min(offering.failures + 1, kMaxFailuresCounted);
   offering.not_before = now + launch_back_off(group, key, offering.failures);
 }
@@ -51,21 +56,27 @@ Duration launch_back_off(const GroupName& group, const OfferingKey& key, int fai
   const Duration plain = std::min<Duration>(kLaunchBackOffBase * (int64_t{1} << doublings), kLaunchBackOffCap);
   uint64_t seed = mix(0xcbf29ce484222325ULL, group.str());
   seed = mix(mix(seed, key.spec.str()), key.zone.str()) + static_cast<uint64_t>(failures);
-  const double jitter = Random(seed).between(0.5, 1.5);
+  double jitter = Random(seed).between(0.5, 1.5);
+  if (planted(Mistake::JitterOfItsOwn)) {
+    static std::atomic<int> calls{0};
+    jitter = 0.5 + 0.001 * (calls++ % 1000);
+  }
   return Duration(static_cast<int64_t>(static_cast<double>(plain.count()) * jitter));
 }
 
 Allowance allowance(const GroupMemory& memory, const OfferingKey& key, bool in_flight, TimePoint now) {
+  if (planted(Mistake::NoBackOff)) return {};
   const auto found = memory.offerings.find(key);
   if (found == memory.offerings.end() || found->second.failures <= 0) return {};
   if (now < found->second.not_before) return {0, found->second.not_before};
   return {in_flight ? 0 : 1, kNever};
 }
 
-bool launches_failing(const GroupMemory& memory, const Group& group) {
+bool launches_failing(const GroupMemory& memory, const Group& group, TimePoint now) {
   return std::any_of(group.zones.begin(), group.zones.end(), [&](const ZoneName& zone) {
     const auto found = memory.offerings.find({group.spec.id, zone});
-    return found != memory.offerings.end() && found->second.failures > 0;
+    return found != memory.offerings.end() && found->second.failures > 0 &&
+           now < found->second.not_before + kFailureFades;
   });
 }
 
@@ -84,6 +95,7 @@ int launches_per_hour_bound(const Group& group) {
 }
 
 int launches_left(GroupMemory& memory, const Group& group, TimePoint now) {
+  if (planted(Mistake::NoLaunchBudget)) return kMaxLaunchesPerDecision;
   std::erase_if(memory.launch_moments, [&](TimePoint at) { return at + 1h <= now; });
   return std::max(0, launches_per_hour_bound(group) - static_cast<int>(memory.launch_moments.size()));
 }

@@ -13,8 +13,9 @@ namespace escala {
 
 inline constexpr Duration kLaunchBackOffBase = 5s;
 inline constexpr Duration kLaunchBackOffCap = 10min;
-inline constexpr int kMaxBackOffDoublings = 16;       // 5 s * 2^16 is far over the cap: no overflow
-inline constexpr int kMaxLaunchBatch = 100;           // instances per launch; what one provider request may carry
+inline constexpr Duration kFailureFades = 10min;  // after the back-off: what nobody has tried again since is no news
+inline constexpr int kMaxBackOffDoublings = 16;   // 5 s * 2^16 is far over the cap: no overflow
+inline constexpr int kMaxLaunchBatch = 100;       // instances per launch; what one provider request may carry
 inline constexpr int kMaxLaunchesPerDecision = 1000;  // instances; the rest follows in the next decision
 inline constexpr int kLaunchesPerHourFloor = 12;      // of the default bound, so that a group of one can be healed
 inline constexpr int kMaxFailuresCounted = 1'000'000;
@@ -46,8 +47,9 @@ struct Allowance {
 // come into service yet.
 Allowance allowance(const GroupMemory& memory, const OfferingKey& key, bool in_flight, TimePoint now);
 
-// The last launches of the group's spec failed in one of its zones: no voluntary termination (rule R6).
-bool launches_failing(const GroupMemory& memory, const Group& group);
+// The last launches of the group's spec failed in one of its zones, lately: no voluntary termination (rule R6). A
+// failure that nobody had reason to try again fades, or a group at rest would wait for ever.
+bool launches_failing(const GroupMemory& memory, const Group& group, TimePoint now);
 
 // Forgets what concerns zones and specs the group no longer uses.
 void prune_offerings(GroupMemory& memory, const Group& group);

@@ -58,6 +58,11 @@ TEST(Offering, RefusalsOfOneTryAreOneFailure) {
   EXPECT_EQ(memory.offerings.at(kKey).failures, 1);
   note_launch_failure(memory, kGroup, kKey, memory.offerings.at(kKey).not_before, "no capacity");
   EXPECT_EQ(memory.offerings.at(kKey).failures, 2);
+  // Yet none is followed by another try at once (seed 1353 of the simulation).
+  const TimePoint late = memory.offerings.at(kKey).not_before - 1us;
+  note_launch_failure(memory, kGroup, kKey, late, "no capacity");
+  EXPECT_EQ(memory.offerings.at(kKey).failures, 2);
+  EXPECT_EQ(memory.offerings.at(kKey).not_before, late + kLaunchBackOffBase / 2);
 }
 
 TEST(Offering, LongErrorsAreCut) {
@@ -76,7 +81,10 @@ TEST(Offering, PrunesWhatTheGroupNoLongerUses) {
   note_launch_failure(memory, kGroup, {LaunchSpecId("lc"), ZoneName("z")}, kNow, "e");
   prune_offerings(memory, group);
   EXPECT_EQ(memory.offerings.size(), 1u);
-  EXPECT_TRUE(launches_failing(memory, group));
+  EXPECT_TRUE(launches_failing(memory, group, kNow));
+  const TimePoint fades = memory.offerings.at({LaunchSpecId("lc"), ZoneName("a")}).not_before + kFailureFades;
+  EXPECT_TRUE(launches_failing(memory, group, fades - 1us));
+  EXPECT_FALSE(launches_failing(memory, group, fades)) << "nobody has tried since";
 }
 
 TEST(Offering, LaunchesPerHour) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "engine/aggregate.h"
 #include "engine/alarm.h"
 #include "engine/capacity.h"
@@ -226,7 +227,8 @@ void Round::start_cooldown(const std::vector<Ballot>& ballots, int wanted, int b
 }
 
 void Round::bound(int wanted) {
-  outcome_.desired = bounded(wanted, outcome_.min_size, outcome_.max_size);
+  outcome_.desired = planted(Mistake::MaxNotApplied) ? std::max(wanted, outcome_.min_size)
+                                                     : bounded(wanted, outcome_.min_size, outcome_.max_size);
   if (outcome_.desired > wanted)
     say(ReasonCode::ClampedToMin, "", {fact("wanted", wanted), fact("bound", outcome_.desired)});
   if (outcome_.desired < wanted)

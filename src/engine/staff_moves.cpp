@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "engine/lifecycle.h"
 #include "engine/reason_facts.h"
 #include "engine/staff_round.h"
@@ -172,7 +173,11 @@ void StaffRound::move_pending(size_t index) {
 }
 
 void StaffRound::give_up_waiting(const Instance& instance) {
-  const HookOutcome outcome = hook_outcome(instance.hooks, now);
+  const auto transition_of =
+      is_going(instance.state) ? LifecycleTransition::Terminating : LifecycleTransition::Launching;
+  const HookOutcome outcome = planted(Mistake::HooksReadAgain)
+                                  ? hook_outcome(hooks_for(seen.group, transition_of, instance.state_since), now)
+                                  : hook_outcome(instance.hooks, now);
   if (outcome.verdict == HookVerdict::Waiting) {
     because(ReasonCode::HookWaiting, instance.id.str(),
             {fact("hook", outcome.decisive.str()), fact("until", iso8601(outcome.next_deadline))});

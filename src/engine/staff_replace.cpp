@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "engine/budget.h"
 #include "engine/lifecycle.h"
 #include "engine/reason_facts.h"
@@ -38,7 +39,7 @@ bool StaffRound::replacing_allowed(const Seat& seat) {
   }
   // Launching the successor of a refresh is the probe that shows whether launches still fail.
   const bool probes = seat.renew == TerminateCause::Refresh && !seat.paired && launches_first(seat);
-  if (seat.condition == Condition::Well && !probes && launches_failing(memory, seen.group)) {
+  if (seat.condition == Condition::Well && !probes && launches_failing(memory, seen.group, now)) {
     because(ReasonCode::LaunchesFailing);
     return false;
   }
@@ -47,6 +48,7 @@ bool StaffRound::replacing_allowed(const Seat& seat) {
 
 // Are so many tokens there, the group's and the fleet's? Says why not, and when to ask again.
 bool StaffRound::token_left(const Seat& seat, int needed) {
+  if (planted(Mistake::NoReplacementBudget)) return true;
   if (tokens(memory.replacements) < needed) {
     const TimePoint refilled = refilled_by(memory.replacements, seen.group, heads.serving, needed);
     std::vector<Fact> facts{fact("percent", seen.group.replacement_percent),
@@ -121,12 +123,17 @@ void StaffRound::replace(Seat& seat, int& reserved) {
   const bool dead = seat.condition == Condition::Dead;
   // InstanceMaintenancePolicy without room above the desired capacity: terminate first, then launch.
   const bool first = !dead && seen.group.maintenance && seen.group.maintenance->max_healthy_percent <= 100;
-  if (!dead && !first && excess_left <= 0) {
+  if (!dead && !first && excess_left <= 0 && !planted(Mistake::ReplacedTerminateFirst)) {
     start_substitute(seat, reserved);
     return;
   }
   if (is_lost(seat)) {
     begin_terminate(seat, TerminateCause::Unhealthy, *seat.why);
+    return;
+  }
+  // Too many, but only together with those who are still coming: once they serve, this one can go.
+  if (!dead && !first && excess_left > 0 && heads.serving - 1 < desired) {
+    because(ReasonCode::WaitingForReplacement, seat.instance->id.str());
     return;
   }
   // Nothing is lost with the dead; and where there are too many, none has to come first.
@@ -215,7 +222,7 @@ void StaffRound::rebalance() {
     }
   }
   if (!from) return;
-  if (launches_failing(memory, group)) {
+  if (launches_failing(memory, group, now)) {
     because(ReasonCode::LaunchesFailing);
     return;
   }

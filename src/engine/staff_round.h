@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/planted.h"
 #include "engine/health.h"
 #include "engine/offering.h"
 #include "engine/refresh.h"
@@ -63,7 +64,9 @@ class StaffRound {
   StaffOutcome finish();       // puts the actions in order
 
   // --- for the steps
-  bool suspended(Process process) const { return has(seen.group.suspended, process); }
+  bool suspended(Process process) const {
+    return has(seen.group.suspended, process) && !planted(Mistake::SuspensionIgnored);
+  }
   bool may_launch() const { return !suspended(Process::Launch); }
   bool may_terminate() const { return !suspended(Process::Terminate); }
   void because(ReasonCode code, std::string subject = {}, std::vector<Fact> facts = {});

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "engine/lifecycle.h"
 #include "engine/reason_facts.h"
 #include "engine/staff_round.h"
@@ -73,8 +74,11 @@ void StaffRound::dismiss_excess(int excess) {
   std::vector<const Instance*> unwell, well;
   int shielded = 0;
   for (const Seat& seat : seats) {
-    if (seat.leaving || seat.paired || !is_serving(seat.instance->state) || seat.condition == Condition::Dead) continue;
-    if (seat.instance->protected_from_scale_in) {
+    const bool standby = planted(Mistake::StandbyChosen) && seat.instance->state == LifecycleState::Standby;
+    if (seat.leaving || seat.paired || !(is_serving(seat.instance->state) || standby) ||
+        seat.condition == Condition::Dead)
+      continue;
+    if (seat.instance->protected_from_scale_in && !planted(Mistake::ProtectionIgnored)) {
       ++shielded;
     } else {
       (seat.condition == Condition::Well ? well : unwell).push_back(seat.instance);
@@ -82,7 +86,9 @@ void StaffRound::dismiss_excess(int excess) {
   }
   const int above_min = heads.serving - min_size;
   dismiss(std::move(unwell), std::min(excess_left, above_min));
-  const int spare = std::min({excess_left, heads.healthy - desired, heads.serving - min_size});
+  const int spare = planted(Mistake::ComingCountAsServing)
+                        ? excess_left
+                        : std::min({excess_left, heads.healthy - desired, heads.serving - min_size});
   const int dismissed = dismiss(std::move(well), spare);
   if (dismissed < spare && shielded > 0)
     because(ReasonCode::ProtectedFromScaleIn, "", {fact("protected", shielded), fact("wanted", spare - dismissed)});

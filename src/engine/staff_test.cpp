@@ -39,6 +39,23 @@ TEST(Staff, WhatIsComingCounts) {
   EXPECT_EQ(launched(w.look()), 0);
 }
 
+// Together with them they are too many, but they do not serve yet (seed 21 of the simulation).
+TEST(Staff, WhoIsUnwellAndProtectedStaysUntilThoseWhoComeServe) {
+  World w(0, 10, 2);
+  w.in_service(2);
+  w.seen.group.replacement_percent = 100;
+  w.at("a-0000").health = HealthStatus::Unhealthy;
+  w.at("a-0000").protected_from_scale_in = true;
+  w.seen.launches.push_back({Token("t"), ZoneName("a"), w.seen.group.spec, 2, w.now, std::nullopt});
+  const auto waits = w.look();
+  EXPECT_TRUE(all<BeginTerminateAction>(waits).empty());
+  EXPECT_TRUE(says(waits, ReasonCode::WaitingForReplacement));
+  w.seen.launches.clear();
+  w.in_service(2);
+  const auto goes = all<BeginTerminateAction>(w.look());
+  EXPECT_TRUE(std::any_of(goes.begin(), goes.end(), [](const auto& a) { return a.instance.str() == "a-0000"; }));
+}
+
 TEST(Staff, WhatIsGoingStandbyOrDetachingDoesNot) {
   World w(0, 10, 3);
   for (const auto state : {Terminating, TerminatingProceed, Standby, EnteringStandby, Detaching})

@@ -106,7 +106,7 @@ void StaffRound::shrink_warm_pool(std::vector<Seat*> pool, int surplus) {
 // stays ready.
 void StaffRound::replace_in_warm_pool(const std::vector<Seat*>& pool, int size) {
   const bool refresh = may_replace(seen.group, memory.refresh) && !suspended(Process::InstanceRefresh) &&
-                       !launches_failing(memory, seen.group);
+                       !launches_failing(memory, seen.group, now);
   const auto unready =
       std::count_if(pool.begin(), pool.end(), [](const Seat* seat) { return !is_warm(seat->instance->state); });
   int renewals = std::max(1, size / 10) - static_cast<int>(unready);

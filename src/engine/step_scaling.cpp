@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/planted.h"
 #include "engine/capacity.h"
 #include "engine/reason_facts.h"
 #include "engine/window.h"
@@ -69,6 +70,7 @@ std::vector<Fact> under_way(const PolicyView& view) {
 
 // What is not known well enough to lower something for this alarm; nullopt when all is.
 std::optional<Opinion> not_solid(const PolicyName& name, const Trigger& trigger, const PolicyView& view) {
+  if (planted(Mistake::DoubtIgnored)) return std::nullopt;
   const Aggregate live = live_of(view, trigger.alarm->metric);
   const AlarmVerdict& verdict = trigger.verdict;
   if (!verdict.solid || !verdict.newest_period_known || is_partial(*verdict.newest) || !live.trusted()) {

@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/planted.h"
 #include "sim/world.h"
 
 namespace escala::sim {
@@ -41,6 +44,27 @@ struct CampaignResult {
 // Even seeds heal half-way and must come to rest; odd ones suffer to the end.
 WorldOptions options_of(uint64_t seed, Duration length);
 CampaignResult run_campaign(const CampaignOptions& options);
+
+// --- mistakes planted on purpose (base/planted.h): does a judge find them?
+
+struct PlantedRow {
+  Mistake mistake;
+  std::string_view name;
+  std::string_view what;  // one sentence
+};
+std::span<const PlantedRow> planted_mistakes();
+
+struct PlantedFound {
+  uint64_t seeds = 0;  // run before somebody accused, that one included; or all of them
+  std::optional<Accusation> accusation;
+};
+// Makes this mistake in up to so many runs. Only one such search at a time; only in a build that has the mistakes.
+PlantedFound find_planted(Mistake mistake, const CampaignOptions& options);
+
+// One row of the table in docs/reliability.md.
+std::string to_text(const PlantedRow& row, const PlantedFound& found);
+// What the row says whatever the seeds are; a test looks for it in docs/reliability.md.
+std::string planted_words(const PlantedRow& row);
 
 // The faults of this run that are enough for the same judge to accuse; by index.
 std::vector<size_t> shrink(uint64_t seed, Duration length, const Accusation& accusation);

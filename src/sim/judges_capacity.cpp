@@ -142,11 +142,17 @@ class FailStatic final : public Judge {
       const bool blind = scene->blind(commit.actor);
       const Duration patience = 3 * g.metrics_period + kPeriods * kLongestPeriod;
       int heard = 0, in_service = 0;
-      for (const auto& [id, instance] : scene->ledger.of(turned.group).instances) {
-        if (!is_serving(instance.state)) continue;
+      const auto count = [&](const InstanceId& id) {
         ++in_service;
         if (commit.at - scene->heard_at(id) <= patience) ++heard;
-      }
+      };
+      for (const auto& [id, instance] : scene->ledger.of(turned.group).instances)
+        if (is_serving(instance.state)) count(id);
+      // Whoever was chosen with the same words served until now.
+      for (const auto& one : commit.instances)
+        if (one.group == turned.group && one.before && is_serving(one.before->state) &&
+            !(one.after && is_serving(one.after->state)))
+          count(one.before->id);
       if (blind || (in_service > 0 && heard == 0))
         accuse(fmt::format("group {} was shrunk from {} to {} although {}", turned.group,
                            turned.before->desired_capacity, g.desired_capacity,

@@ -12,7 +12,10 @@ std::string why_unsettled(const Scene& scene, const GroupName& group) {
   const GroupRecords& records = scene.ledger.of(group);
   size_t living = 0;
   for (const auto& [id, instance] : scene.cloud.all())
-    living += instance.ours && instance.word.owner.group == group && scene.cloud.lives(instance) ? 1 : 0;
+    living += instance.ours && instance.word.owner.group == group && scene.cloud.lives(instance) &&
+                      !scene.ledger.is_detached(id)
+                  ? 1
+                  : 0;
   if (!records.group) {
     if (!records.instances.empty() || !records.operations.empty()) return "deleted, and something of it is left";
     return living > 0 ? fmt::format("deleted, and {} instances live", living) : "";
@@ -22,7 +25,11 @@ std::string why_unsettled(const Scene& scene, const GroupName& group) {
   if (!records.operations.empty())
     return fmt::format("operation {} is open: {}", records.operations.begin()->first,
                        records.operations.begin()->second.last_error());
-  if (serving(records) != g.desired_capacity)
+  const bool all_protected = std::all_of(records.instances.begin(), records.instances.end(), [](const auto& entry) {
+    return !is_serving(entry.second.state) || entry.second.protected_from_scale_in;
+  });
+  const bool shielded = serving(records) > g.desired_capacity && all_protected;  // too many, and none may go
+  if (serving(records) != g.desired_capacity && !shielded)
     return fmt::format("{} in service, {} desired", serving(records), g.desired_capacity);
   for (const auto& [id, instance] : records.instances) {
     if (!is_serving(instance.state)) return fmt::format("{} is {}", id, name(instance.state));
@@ -50,7 +57,8 @@ class Settles final : public Judge {
 class NoOrphans final : public Judge {
   void end() override {
     for (const auto& [id, instance] : scene->cloud.all()) {
-      if (!instance.ours || !scene->cloud.lives(instance) || scene->ledger.find(id)) continue;
+      if (!instance.ours || !scene->cloud.lives(instance)) continue;
+      if (scene->ledger.find(id) || scene->ledger.is_detached(id)) continue;
       accuse(fmt::format("{} lives, was launched for {} of group {}, and no record knows it", id,
                          instance.word.owner.token, instance.word.owner.group));
     }

@@ -59,6 +59,16 @@ class SameParameters final : public Judge {
 
 // By name, and by the right name: only who stands in the records as going, or in none.
 class NamedVictims final : public Judge {
+  // Who stands by rests until a user calls it back, or its group is deleted.
+  void committed(const Commit& commit) override {
+    if (commit.actor == kPeople) return;
+    for (const auto& turned : commit.instances) {
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (begins_to_end(turned) && turned.before->state == LifecycleState::Standby && records.group &&
+          !records.group->deleting)
+        accuse(fmt::format("{} of group {} is on standby and was to be terminated", turned.before->id, turned.group));
+    }
+  }
   void submitted(int, const ProviderRequest& request) override {
     if (request.kind == RequestKind::Terminate) check(request);
   }
@@ -69,6 +79,8 @@ class NamedVictims final : public Judge {
   void check(const ProviderRequest& request) {
     GroupName group;
     const Instance* record = scene->ledger.find(request.instance, &group);
+    if (!record && scene->ledger.is_detached(request.instance))
+      accuse(fmt::format("{} was detached by a user and was to be terminated", request.instance));
     if (!record) return;
     if (record->state == LifecycleState::Terminating || record->state == LifecycleState::TerminatingProceed) return;
     accuse(fmt::format("{} of group {} is {} and was to be terminated", request.instance, group, name(record->state)));

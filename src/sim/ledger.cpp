@@ -70,6 +70,14 @@ void Ledger::apply(const std::string& key, const std::optional<std::string>& val
     return;
   }
   if (slash == std::string::npos) return;
+  if (kind == "detached") {
+    const InstanceId id(key.substr(slash + 1));
+    if (value)
+      detached_.insert(id);
+    else
+      detached_.erase(id);
+    return;
+  }
   const size_t second = key.find('/', slash + 1);
   const GroupName group(key.substr(slash + 1, second == std::string::npos ? second : second - slash - 1));
   const std::string rest = second == std::string::npos ? std::string() : key.substr(second + 1);
@@ -107,6 +115,7 @@ Commit Ledger::take(int actor, TimePoint at, const Batch& batch, Revision revisi
 
 void Ledger::reload(const Store& store) {
   groups_.clear();
+  detached_.clear();
   meta_ = {};
   fleet_ = {};
   const auto records = store.scan("").value();

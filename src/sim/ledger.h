@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,11 +60,14 @@ class Ledger {
   const Instance* find(const InstanceId& id, GroupName* group = nullptr) const;
   // The open operation with this token.
   const state::Operation* operation(const Token& token) const;
+  // Released from their groups by users: they run on and are nobody's to terminate.
+  bool is_detached(const InstanceId& id) const { return detached_.contains(id); }
 
  private:
   void apply(const std::string& key, const std::optional<std::string>& value, Commit* commit);
 
   std::map<GroupName, GroupRecords> groups_;
+  std::set<InstanceId> detached_;
   state::Meta meta_;
   state::Fleet fleet_;
 };

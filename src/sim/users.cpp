@@ -7,6 +7,7 @@
 
 #include "api/actions.h"
 #include "api/autoscaling.pb.h"
+#include "api/upkeep.pb.h"
 #include "engine/lifecycle.h"
 #include "store/records.h"
 
@@ -63,6 +64,7 @@ struct Users::Parts {
   void mark_health(const GroupName& group);
   void terminate(const GroupName& group);
   void standby(const GroupName& group);
+  void detach(const GroupName& group);
   void complete(const GroupName& group);
   void heartbeat(const GroupName& group);
   void hook(const GroupName& group);
@@ -373,6 +375,28 @@ void Users::Parts::standby(const GroupName& group) {
   }
 }
 
+void Users::Parts::detach(const GroupName& group) {
+  const Instance* chosen = any_instance(group);
+  if (!chosen) return;
+  api::DetachInstancesRequest request;
+  request.set_autoscalinggroupname(group.str());
+  request.add_instanceids(chosen->id.str());
+  const bool decrement = coin();
+  request.set_shoulddecrementdesiredcapacity(decrement);
+  Expected expected = ledger.of(group);
+  Instance& instance = expected->instances.at(chosen->id);
+  Group& g = *expected->group;
+  if (decrement && is_serving(instance.state)) --g.desired_capacity;
+  if (g.deleting || !is_legal(instance.state, LifecycleState::Detaching) || g.desired_capacity < g.min_size) {
+    expected.reset();
+  } else {
+    instance.state = LifecycleState::Detaching;
+    instance.state_since = clock.now();
+    instance.hooks.clear();
+  }
+  perform("DetachInstances", group, request, expected);
+}
+
 void Users::Parts::complete(const GroupName& group) {
   for (const auto& [id, instance] : ledger.of(group).instances) {
     if (!waits(instance) || instance.hooks.empty()) continue;
@@ -481,10 +505,10 @@ void Users::call() {
     void (Parts::*make)(const GroupName&);
   };
   static constexpr Row kCalls[] = {
-      {4, &Parts::set_desired}, {3, &Parts::update},   {3, &Parts::processes},   {2, &Parts::pause},
-      {1, &Parts::observe},     {3, &Parts::protect},  {3, &Parts::mark_health}, {3, &Parts::terminate},
-      {3, &Parts::standby},     {8, &Parts::complete}, {2, &Parts::heartbeat},   {1.5, &Parts::hook},
-      {0.15, &Parts::remove},
+      {4, &Parts::set_desired}, {3, &Parts::update},    {3, &Parts::processes},   {2, &Parts::pause},
+      {1, &Parts::observe},     {3, &Parts::protect},   {3, &Parts::mark_health}, {3, &Parts::terminate},
+      {3, &Parts::standby},     {8, &Parts::complete},  {2, &Parts::heartbeat},   {1.5, &Parts::hook},
+      {0.7, &Parts::detach},    {0.15, &Parts::remove},
   };
   const GroupName* found = parts_->any_group();
   if (!found) return;

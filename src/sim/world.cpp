@@ -48,6 +48,7 @@ struct World::Process {
 World::World(WorldOptions options)
     : options_(std::move(options)),
       random_(stream(options_.seed, 1)),
+      dice_(stream(options_.seed, 5)),
       plan_(draw(options_, random_)),
       queue_(kBeginning),
       clock_(queue_),
@@ -73,7 +74,10 @@ World::Plan World::draw(const WorldOptions& options, Random& random) {
   plan.control.look_period = options.look.value_or(std::chrono::seconds(5 + static_cast<int>(random.below(15))));
   plan.control.max_wait = 30s;
   plan.control.fleet_replacement_percent = random.between(5, 40);
-  if (options.calm) return plan;
+  if (options.calm) {
+    plan.faults = options.script;
+    return plan;
+  }
   const double rate = random.between(3, 30);
   plan.calls_per_hour = random.chance(0.2) ? 0 : random.between(2, 40);
   plan.faults = draw_faults(options.seed, options.heals ? options.length / 2 : options.length, rate);
@@ -229,12 +233,12 @@ void World::turn(uint64_t id) {
 void World::kill(uint64_t id) {
   if (options_.tell) options_.tell(fmt::format("controller {} is dead", id));
   std::erase_if(processes_, [&](const auto& process) { return process->id == id; });
-  ensure_running(from_seconds(random_.between(0.5, 20)));
+  ensure_running(from_seconds(dice_.between(0.5, 20)));
 }
 
 void World::kill_all() {
   processes_.clear();
-  ensure_running(from_seconds(random_.between(0.5, 20)));
+  ensure_running(from_seconds(dice_.between(0.5, 20)));
 }
 
 void World::die_at_step(uint64_t step, uint64_t again_after) {
@@ -292,7 +296,7 @@ void World::strike(FaultKind kind, uint64_t pick, Duration length) {
       processes_.clear();
       store_.lose_lazy();
       court_.power_cut(store_);
-      ensure_running(from_seconds(random_.between(10, 120)));
+      ensure_running(from_seconds(dice_.between(10, 120)));
       break;
     case Pause:
       if (!process) return;
@@ -321,7 +325,7 @@ void World::strike(FaultKind kind, uint64_t pick, Duration length) {
       break;
     case AgentRestarts:
       for (const Cloud::Instance* one : living)
-        if (random_.chance(0.4)) {
+        if (dice_.chance(0.4)) {
           ++agents_[one->word.id].incarnation;
           agents_[one->word.id].sequence = 0;
         }
@@ -337,7 +341,7 @@ void World::strike(FaultKind kind, uint64_t pick, Duration length) {
         }
       break;
     case WallJump:
-      clock_.jump(from_seconds(random_.between(-1, 1) * std::pow(10, random_.between(0, 8.5))));
+      clock_.jump(from_seconds(dice_.between(-1, 1) * std::pow(10, dice_.between(0, 8.5))));
       break;
     default:
       return;  // a window: it marks itself when it bites
@@ -366,6 +370,7 @@ void World::heal() {
 
 double World::load_of(const GroupName& group, const Group& record) {
   if (options_.cpu) return *options_.cpu * std::max(1, serving(court_.ledger().of(group)));
+  if (options_.demand) return options_.demand(now() - begun_);
   Load& load = loads_[group];
   if (load.until <= now() && !(court_.scene().healed && load.until != TimePoint{})) {
     load.demand = random_.between(0.1, 0.9) * 50 * std::max(1, record.max_size);
@@ -392,7 +397,7 @@ void World::report(const GroupName& group) {
     double cpu = std::clamp(demand / sharing + random_.between(-2, 2), 0.0, 100.0);
     if (agent.lies_until > now) {
       marks_.hit(AgentLies);
-      const double lies[] = {0, 100, random_.between(0, 100), 100 - cpu};
+      const double lies[] = {0, 100, dice_.between(0, 100), 100 - cpu};
       cpu = lies[agent.lie % 4];
     }
     bool silent = agent.mute_until > now;
@@ -406,7 +411,7 @@ void World::report(const GroupName& group) {
       marks_.hit(AllMute);
       silent = true;
     }
-    if (open(ReportsLost) && random_.chance(0.5)) {
+    if (open(ReportsLost) && dice_.chance(0.5)) {
       marks_.hit(ReportsLost);
       silent = true;
     }
@@ -417,15 +422,15 @@ void World::report(const GroupName& group) {
     reading.sequence = agent.sequence;
     reading.fixed[static_cast<size_t>(MetricKind::Cpu)] = Known<double>(cpu, Duration{0});
     reading.interrupted = instance.notice_at <= now;
-    if (open(ReportsLate) && random_.chance(0.5)) {
+    if (open(ReportsLate) && dice_.chance(0.5)) {
       marks_.hit(ReportsLate);
-      queue_.after(from_seconds(random_.between(1, 300)), [this, group, reading] { deliver(group, reading); });
+      queue_.after(from_seconds(dice_.between(1, 300)), [this, group, reading] { deliver(group, reading); });
       continue;
     }
     deliver(group, reading);
-    if (open(ReportsTwice) && random_.chance(0.5)) {
+    if (open(ReportsTwice) && dice_.chance(0.5)) {
       marks_.hit(ReportsTwice);
-      queue_.after(from_seconds(random_.between(0, 60)), [this, group, reading] { deliver(group, reading); });
+      queue_.after(from_seconds(dice_.between(0, 60)), [this, group, reading] { deliver(group, reading); });
     }
   }
   if (!records.group->policies.empty()) wake_all();

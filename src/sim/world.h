@@ -19,11 +19,14 @@ namespace escala::sim {
 struct WorldOptions {
   uint64_t seed = 1;
   Duration length{6h};
-  bool heals = false;                   // faults and people stop half-way; everything must come to rest
-  std::vector<bool> left_out;           // by index in the list of faults
-  std::vector<Group> fleet;             // instead of one drawn from the seed
-  bool calm = false;                    // no faults and no people but those of a script
-  std::optional<double> cpu;            // what every agent says, instead of a load drawn from the seed
+  bool heals = false;          // faults and people stop half-way; everything must come to rest
+  std::vector<bool> left_out;  // by index in the list of faults
+  std::vector<Group> fleet;    // instead of one drawn from the seed
+  bool calm = false;           // no faults and no people but those of a script
+  std::vector<Fault> script;   // of a calm run
+  std::optional<double> cpu;   // what every agent says, instead of a load drawn from the seed
+  // What the serving instances of a group share, in percent of one's CPU, by the time since the beginning; likewise.
+  std::function<double(Duration)> demand;
   std::optional<Duration> lists, look;  // knobs, likewise
   std::function<void(const std::string&)> tell;
 };
@@ -118,6 +121,7 @@ class World {
 
   WorldOptions options_;
   Random random_;
+  Random dice_;  // of the faults alone: with and without one, the rest of a run is the same
   Plan plan_;
   Marks marks_;
   FaultWindows windows_;
