@@ -37,9 +37,10 @@ target_compile_options(escala_flags INTERFACE
 # g++ 12 reports these inside libstdc++ and protobuf headers at -O2, wrongly.
 target_compile_options(escala_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-null-dereference -Wno-restrict -Wno-free-nonheap-object>
   -Wno-missing-field-initializers)
-target_compile_options(escala_flags INTERFACE -fstack-protector-strong -fcf-protection
+# -fPIE, not -fPIC: nothing here is a shared library, and calls within a program need not be replaceable.
+target_compile_options(escala_flags INTERFACE -fPIE -fstack-protector-strong -fcf-protection
   $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
-target_link_options(escala_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+target_link_options(escala_flags INTERFACE -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 if(ESCALA_SANITIZE)
   target_compile_options(escala_flags INTERFACE -fsanitize=${ESCALA_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
@@ -52,8 +53,6 @@ target_compile_definitions(escala_flags INTERFACE ESCALA_VERSION="${PROJECT_VERS
 if(ESCALA_PLANTED)
   target_compile_definitions(escala_flags INTERFACE ESCALA_PLANTED)
 endif()
-include(CheckPIESupported)
-check_pie_supported()
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -79,7 +78,7 @@ function(escala_protos target folder)
   endforeach()
   add_library(${target}_protos OBJECT ${generated})
   target_include_directories(${target}_protos SYSTEM PUBLIC ${out} ${Protobuf_INCLUDE_DIRS})
-  target_compile_options(${target}_protos PRIVATE -w)
+  target_compile_options(${target}_protos PRIVATE -w -fPIE)
   if(ESCALA_SANITIZE MATCHES "thread")
     target_compile_options(${target}_protos PRIVATE -fsanitize=thread)
   elseif(ESCALA_SANITIZE)
