@@ -63,26 +63,27 @@ Failure explain(const Context& context, const ExplainRequest& request, ExplainRe
   if (!records) return from_error(records.error());
   const auto live = context.live.get(name);
   if (live != nullptr) explain_decision(*live, *response.mutable_decision());
-  std::string snapshot = live == nullptr ? "" : live->snapshot();
   const int wanted = request.has_maxrecords() ? request.maxrecords() : 5;
   for (auto record = records->rbegin(); record != records->rend(); ++record) {
     auto decision = parse<state::Decision>(record->key, record->value);
     if (!decision) return from_error(decision.error());
-    if (snapshot.empty()) snapshot = decision->snapshot();
     if (!response.has_decision())
       explain_decision(*decision, *response.mutable_decision());
     else if (response.earlier_size() < wanted && (live == nullptr || decision->sequence() != live->sequence()))
       explain_decision(*decision, *response.add_earlier());
-    if (response.earlier_size() >= wanted && !snapshot.empty()) break;
+    if (response.earlier_size() >= wanted) break;
   }
   if (!request.includesnapshot()) return std::nullopt;
-  state::Snapshot seen;
-  if (snapshot.empty() || !seen.ParseFromString(snapshot))
+  auto snapshots = context.store.scan(keys::decision_snapshots(name));
+  if (!snapshots) return from_error(snapshots.error());
+  if (snapshots->empty())
     return validation_error(
         fmt::format("group {} has no kept decision with a snapshot yet; try again in a moment", name));
+  const auto seen = parse<state::Snapshot>(snapshots->back().key, snapshots->back().value);
+  if (!seen) return from_error(seen.error());
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
-  if (const auto done = google::protobuf::util::MessageToJsonString(seen, response.mutable_snapshot(), options);
+  if (const auto done = google::protobuf::util::MessageToJsonString(*seen, response.mutable_snapshot(), options);
       !done.ok())
     return ApiError{"InternalFailure", 500, std::string(done.message().data(), done.message().size())};
   return std::nullopt;

@@ -29,7 +29,7 @@ Result<std::string> read_whole(const std::string& path) {
 
 Result<std::string> ask_manager(const std::string& state_dir) {
   api::ExportRequest request;
-  request.set_prefix("decision/");
+  request.set_prefix("decision");
   api::ExportResponse answer;
   ESCALA_TRY(ApiClient(state_dir).call("Export", request, answer));
   return answer.json();

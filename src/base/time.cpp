@@ -1,5 +1,6 @@
 #include "base/time.h"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 #include <time.h>
 
@@ -66,7 +67,7 @@ std::string iso8601(TimePoint t) {
   const auto in_day = t - day;
   const int64_t us = in_day.count() % 1'000'000;
   const int64_t s = in_day.count() / 1'000'000;
-  std::string text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
+  std::string text = fmt::format(FMT_COMPILE("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}"), static_cast<int>(date.year()),
                                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), s / 3600,
                                  s / 60 % 60, s % 60);
   if (us != 0) {

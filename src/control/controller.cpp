@@ -13,7 +13,6 @@ namespace escala {
 namespace {
 
 constexpr Duration kLiveGapPerGroup{5ms};  // 1,000 groups: each entry of the live table every 5 s
-constexpr Duration kMinLiveGap{1s};
 constexpr Duration kMinLookAgain{10ms};  // however soon a decision wants to be repeated
 
 bool durable_problem(const Error& error) {
@@ -43,7 +42,7 @@ Status Controller::start(TimePoint now) {
   ESCALA_TRY(start_meta(now));
   tokens_.emplace(cluster_, epoch_);
   context_.emplace(GroupContext{deps_.store, deps_.metrics, deps_.live, deps_.random, operations_, inventory_, *tokens_,
-                                fleet_, kMinLiveGap});
+                                fleet_, options_.min_live_gap});
   seen_revision_ = deps_.store.revision();
   ESCALA_TRY(load_groups(now));
   read_fleet();
@@ -141,7 +140,7 @@ TimePoint Controller::turn(TimePoint now, TimePoint wall_now) {
     note_store(begun);
     if (!begun.ok()) return now + kStoreRetry;
   }
-  context_->live_gap = std::max(kMinLiveGap, kLiveGapPerGroup * static_cast<int64_t>(groups_.size()));
+  context_->live_gap = std::max(options_.min_live_gap, kLiveGapPerGroup * static_cast<int64_t>(groups_.size()));
   read_feed(now);
   if (superseded_) return kNever;
   take_answers(now);

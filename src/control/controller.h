@@ -41,7 +41,6 @@ inline constexpr Duration kStoreRetry{1s};
 inline constexpr Duration kConflictRetry{10ms};
 inline constexpr size_t kMaxGroupsPerTurn = 256;     // decided in one turn; the rest in the next, at once
 inline constexpr size_t kMaxReapsPerInventory = 10;  // strays terminated per list, at least one second apart
-inline constexpr Duration kSweepPeriod{10s};         // one group's activities each
 inline constexpr Duration kMetaPeriod{5s};           // clock anchor and fleet budget, lazily
 inline constexpr Duration kStrayTimeout{10min};  // of strays whose group is gone: twice the usual registration timeout
 
@@ -58,6 +57,8 @@ struct ControllerOptions {
       50ms};  // from one look at the readings to the next; for many groups a quarter of the arrival gap
   double fleet_replacement_percent = 10;  // of all InService, at least 1, per fleet_replacement_window (rule R5)
   Duration fleet_replacement_window{5min};
+  Duration sweep_period{10s};  // one group's activities each
+  Duration min_live_gap{1s};  // from one entry of a group in the live table to the next, of the same answer
   std::function<ClockAnchor()> anchor;  // live: what the next process's clock starts from; empty in simulation
 };
 

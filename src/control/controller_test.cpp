@@ -476,7 +476,8 @@ TEST_F(ControllerTest, ADeletedGroupGoesWithEverythingButItsActivities) {
   w_.run(1s);
   EXPECT_EQ(w_.provider.alive(), 0u);
   for (const std::string& prefix :
-       {keys::instances(kWeb), keys::operations(kWeb), keys::decisions(kWeb), keys::memory(kWeb)})
+       {keys::instances(kWeb), keys::operations(kWeb), keys::decisions(kWeb), keys::decision_snapshots(kWeb),
+        keys::memory(kWeb)})
     EXPECT_TRUE(w_.store.scan(prefix, {}, SIZE_MAX).value().empty()) << prefix;
   EXPECT_EQ(w_.activities(kWeb).size(), 4u);
   EXPECT_EQ(w_.metrics.groups(), 0u);
@@ -508,10 +509,10 @@ TEST_F(ControllerTest, DecisionsAreKeptInARingAndTheNewestCanBeRepeated) {
   }
   const auto records = w_.store.scan(keys::decisions(kWeb), {}, SIZE_MAX).value();
   EXPECT_EQ(records.size(), kMaxDecisionsKept);
-  size_t repeatable = 0;
-  for (const Record& record : records)
-    if (!parse<state::Decision>(record.key, record.value).value().snapshot().empty()) ++repeatable;
-  EXPECT_EQ(repeatable, kSnapshotsKept);
+  const auto snapshots = w_.store.scan(keys::decision_snapshots(kWeb), {}, SIZE_MAX).value();
+  ASSERT_EQ(snapshots.size(), kSnapshotsKept);
+  const auto newest = parse<state::Decision>(records.back().key, records.back().value).value();
+  EXPECT_EQ(snapshots.back().key, keys::decision_snapshot(kWeb, newest.sequence()));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "control/explain.h"
 
+#include <google/protobuf/arena.h>
+
 #include <algorithm>
 
 #include "base/planted.h"
@@ -144,7 +146,6 @@ void Reconciler::explain(const Decision& decision, TimePoint now, Draft& draft) 
     if (told_) {
       record->set_sequence(told_->sequence());
       record->set_at(told_->at());
-      record->set_snapshot(told_->snapshot());
     }
     record->set_repeats(repeats_);
     told_ = std::move(record);
@@ -157,18 +158,15 @@ void Reconciler::explain(const Decision& decision, TimePoint now, Draft& draft) 
   const uint64_t sequence = sequence_ + 1;
   record->set_sequence(sequence);
   if (planted(Mistake::InputsRecordedAfterwards)) seen_.memory = decision.memory;
-  std::string snapshot = encode(seen_, now).SerializeAsString();
-  if (snapshot.size() <= kMaxSnapshotBytes) record->set_snapshot(std::move(snapshot));
+  google::protobuf::Arena arena;
+  auto& seen = *google::protobuf::Arena::CreateMessage<state::Snapshot>(&arena);
+  encode(seen_, now, seen);
+  std::string snapshot = seen.SerializeAsString();
+  if (snapshot.size() <= kMaxSnapshotBytes)
+    draft.batch.put(keys::decision_snapshot(name_, sequence), std::move(snapshot));
   draft.batch.put(keys::decision(name_, sequence), record->SerializeAsString());
   if (sequence > kMaxDecisionsKept) draft.batch.erase(keys::decision(name_, sequence - kMaxDecisionsKept));
-  if (sequence > kSnapshotsKept) {
-    const std::string key = keys::decision(name_, sequence - kSnapshotsKept);
-    state::Decision older;
-    if (const auto found = context_->store.get(key); found.ok() && *found && older.ParseFromString((*found)->value)) {
-      older.clear_snapshot();
-      draft.batch.put(key, older.SerializeAsString());
-    }
-  }
+  if (sequence > kSnapshotsKept) draft.batch.erase(keys::decision_snapshot(name_, sequence - kSnapshotsKept));
   draft.record = std::move(record);
 }
 

@@ -306,9 +306,8 @@ Draft Reconciler::bury() {
   if (exists()) draft.batch.expect(keys::group(name_), group_version_).erase(keys::group(name_));
   if (memory_version_ != 0) draft.batch.erase(keys::memory(name_));
   for (const auto& [id, member] : members_) draft.batch.erase(keys::instance(name_, id));
-  if (const auto records = context_->store.scan(keys::decisions(name_)); records.ok())
-    for (const Record& record : *records) draft.batch.erase(record.key);
-  for (const std::string& prefix : {keys::refreshes(name_), keys::client_tokens(name_)})
+  for (const std::string& prefix : {keys::decisions(name_), keys::decision_snapshots(name_), keys::refreshes(name_),
+                                    keys::client_tokens(name_)})
     if (const auto records = context_->store.scan(prefix); records.ok())
       for (const Record& record : *records) draft.batch.erase(record.key);
   draft.batch.durability = Durability::Durable;

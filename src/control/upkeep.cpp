@@ -130,7 +130,7 @@ void Controller::publish() {
 }
 
 void Controller::sweep(TimePoint now) {
-  if (store_down_ || now - swept_at_ < kSweepPeriod) return;
+  if (store_down_ || now - swept_at_ < options_.sweep_period) return;
   swept_at_ = now;
   const auto batch = sweep_activities(deps_.store, sweep_cursor_, now);
   if (!batch.ok() || batch->writes.empty()) return;

@@ -100,6 +100,8 @@ void Ledger::apply(const std::string& key, const std::optional<std::string>& val
          commit ? &commit->activities : nullptr);
   } else if (kind == "decision" && value && commit) {
     commit->decisions.push_back(*value);
+  } else if (kind == "decision-snapshot" && value && commit) {
+    commit->snapshots[group] = *value;
   }
 }
 
@@ -120,7 +122,7 @@ void Ledger::reload(const Store& store) {
   fleet_ = {};
   const auto records = store.scan("").value();
   for (const Record& record : records)
-    if (!record.key.starts_with("memory/") && !record.key.starts_with("decision/"))
+    if (!record.key.starts_with("memory/") && !record.key.starts_with("decision"))
       apply(record.key, record.value, nullptr);
 }
 

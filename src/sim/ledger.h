@@ -14,9 +14,13 @@
 
 namespace escala::sim {
 
-struct GroupRecords {
+// What people see of a group and change.
+struct GroupState {
   std::optional<Group> group;
   std::map<InstanceId, Instance> instances;
+};
+
+struct GroupRecords : GroupState {
   std::map<Token, state::Operation> operations;
   std::map<std::string, state::Activity> activities;  // by key
 };
@@ -40,7 +44,8 @@ struct Commit {
   std::vector<Turned<state::Activity>> activities;
   std::optional<Turned<state::Meta>> meta;
   std::optional<Turned<state::Fleet>> fleet;
-  std::vector<std::string> decisions;  // values of decision records written
+  std::vector<std::string> decisions;          // values of decision records written
+  std::map<GroupName, std::string> snapshots;  // and what those of each group saw
 };
 
 class Ledger {

@@ -6,6 +6,7 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "control/explain.h"
@@ -120,6 +121,15 @@ Status read_message(std::string_view json, Message& message) {
   return invalid(fmt::format("cannot be read: {}{}", words, unknown_field ? " (of a newer escala?)" : ""));
 }
 
+// A record's message, its checksum compared.
+Status read_exported(const Exported& record, Message& message) {
+  if (!record.error.empty()) return invalid(record.error);
+  ESCALA_TRY(read_message(record.value, message));
+  if (record.checksum.empty()) return invalid("without a checksum");
+  if (record.checksum != record_checksum(message)) return invalid("checksum mismatch");
+  return {};
+}
+
 // Differences as "path: recorded X, repeated Y".
 class Teller final : public MessageDifferencer::Reporter {
  public:
@@ -169,10 +179,8 @@ class Teller final : public MessageDifferencer::Reporter {
   std::vector<std::string>& to_;
 };
 
-Result<Replayed> repeat(const state::Decision& recorded) {
+Result<Replayed> repeat(const state::Decision& recorded, const state::Snapshot& snapshot) {
   Replayed result{recorded.group(), recorded.sequence(), {}};
-  state::Snapshot snapshot;
-  if (!snapshot.ParseFromString(recorded.snapshot())) return invalid("its snapshot cannot be read");
   const Result<SnapshotAt> seen = decode(snapshot);
   if (!seen) return seen.error().in("its snapshot");
   state::Decision again = describe(seen->seen, decide(seen->seen, seen->now), seen->now);
@@ -180,7 +188,6 @@ Result<Replayed> repeat(const state::Decision& recorded) {
   again.set_sequence(recorded.sequence());
   again.set_last_at(recorded.last_at());
   again.set_repeats(recorded.repeats());
-  again.set_snapshot(recorded.snapshot());
   MessageDifferencer differencer;
   Teller teller(result.differences);
   differencer.ReportDifferencesTo(&teller);
@@ -200,38 +207,52 @@ bool is_one_object(std::string_view json) {
 }
 
 Result<ReplayReport> replay_export(std::string_view json, std::string_view group) {
-  ReplayReport report;
+  struct Decided {
+    size_t number;  // of its record
+    state::Decision decision;
+  };
+  std::map<std::string, Decided> decisions;          // by what follows the prefix of their keys
+  std::map<std::string, state::Snapshot> snapshots;  // likewise
   Slicer slicer(json);
-  if (!slicer.take('[')) return invalid("expected the list that `escala ctl export` prints");
   size_t number = 0;
+  const auto fault = [](size_t at, std::string_view what) {
+    return invalid(fmt::format("record {}: {}; replay stops here", at, what));
+  };
+  if (!slicer.take('[')) return invalid("expected the list that `escala ctl export` prints");
   if (!slicer.take(']')) {
     do {
       ++number;
-      const auto fault = [&](std::string_view what) {
-        return invalid(fmt::format("record {}: {}; replay stops here", number, what));
-      };
       const auto text = slicer.value();
-      if (!text) return fault("cut off");
+      if (!text) return fault(number, "cut off");
       const Result<Exported> record = read_record(*text);
-      if (!record) return fault(record.error().message);
-      if (!record->key.starts_with("decision/")) continue;
-      if (!record->error.empty()) return fault(record->error);
-      state::Decision decision;
-      if (const Status read = read_message(record->value, decision); !read) return fault(read.error().message);
-      if (record->checksum.empty()) return fault("without a checksum");
-      if (record->checksum != record_checksum(decision)) return fault("checksum mismatch");
-      if (!group.empty() && decision.group() != group) continue;
-      if (decision.snapshot().empty()) {
-        ++report.without_snapshot;
-        continue;
+      if (!record) return fault(number, record.error().message);
+      const size_t slash = std::min(record->key.find('/'), record->key.size());
+      const std::string place = record->key.substr(slash);
+      if (record->key.starts_with("decision/")) {
+        Decided& decided = decisions[place];
+        decided.number = number;
+        if (const Status read = read_exported(*record, decided.decision); !read)
+          return fault(number, read.error().message);
+      } else if (record->key.starts_with("decision-snapshot/")) {
+        if (const Status read = read_exported(*record, snapshots[place]); !read)
+          return fault(number, read.error().message);
       }
-      Result<Replayed> repeated = repeat(decision);
-      if (!repeated) return fault(repeated.error().message);
-      report.repeated.push_back(std::move(*repeated));
     } while (slicer.take(','));
     if (!slicer.take(']')) return invalid(fmt::format("cut off after record {}", number));
   }
   if (!slicer.done()) return invalid("something follows the end of the list");
+  ReplayReport report;
+  for (const auto& [place, decided] : decisions) {
+    if (!group.empty() && decided.decision.group() != group) continue;
+    const auto snapshot = snapshots.find(place);
+    if (snapshot == snapshots.end()) {
+      ++report.without_snapshot;
+      continue;
+    }
+    Result<Replayed> repeated = repeat(decided.decision, snapshot->second);
+    if (!repeated) return fault(decided.number, repeated.error().message);
+    report.repeated.push_back(std::move(*repeated));
+  }
   return report;
 }
 

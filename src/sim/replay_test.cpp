@@ -30,11 +30,10 @@ std::string exported(const std::function<void(state::Decision&)>& change) {
   state::Decision record = describe(seen, decide(seen, now), now);
   record.set_sequence(7);
   record.set_repeats(3);
-  record.set_snapshot(encode(seen, now).SerializeAsString());
   change(record);
   Batch batch;
   batch.put(keys::decision(seen.group.name, 7), record.SerializeAsString());
-  record.clear_snapshot();
+  batch.put(keys::decision_snapshot(seen.group.name, 7), encode(seen, now).SerializeAsString());
   batch.put(keys::decision(seen.group.name, 6), record.SerializeAsString());
   EXPECT_TRUE(store.commit(batch).ok());
   return export_json(store, "").value();
@@ -72,10 +71,10 @@ TEST(Replay, ADifferenceNamesItsField) {
 TEST(Replay, ARecordThatWasHarmedStopsIt) {
   const std::string whole = exported([](state::Decision&) {});
   EXPECT_EQ(replay_export(changed(whole, "\"repeats\":\"3\"", "\"repeats\":\"4\""), "").error().message,
-            "record 1: checksum mismatch; replay stops here");
+            "record 2: checksum mismatch; replay stops here");
   EXPECT_EQ(replay_export(whole.substr(0, whole.size() / 2), "").error().message,
             "record 2: cut off; replay stops here");
-  EXPECT_EQ(replay_export(whole.substr(0, whole.size() - 3), "").error().message, "cut off after record 2");
+  EXPECT_EQ(replay_export(whole.substr(0, whole.size() - 3), "").error().message, "cut off after record 3");
   const auto newer = replay_export(changed(whole, "\"repeats\":", "\"weather\":1,\"repeats\":"), "");
   EXPECT_NE(newer.error().message.find("(of a newer escala?)"), std::string::npos) << newer.error().message;
   EXPECT_FALSE(replay_export("{}", "").ok());

@@ -17,7 +17,7 @@ namespace {
 using api::Failure;
 
 // What the records of one group must be after a call; nullopt: it must be refused and change nothing.
-using Expected = std::optional<GroupRecords>;
+using Expected = std::optional<GroupState>;
 
 bool waits(const Instance& instance) {
   return instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::TerminatingWait;
@@ -30,7 +30,7 @@ Instance plain(Instance instance) {
   return instance;
 }
 
-bool same(const GroupRecords& a, const GroupRecords& b) {
+bool same(const GroupState& a, const GroupState& b) {
   if (a.group.has_value() != b.group.has_value() || (a.group && !(*a.group == *b.group))) return false;
   return std::equal(
       a.instances.begin(), a.instances.end(), b.instances.begin(), b.instances.end(),
@@ -86,7 +86,7 @@ struct Users::Parts {
 template <typename Request>
 bool Users::Parts::perform(std::string_view operation, const GroupName& group, const Request& request,
                            const Expected& expected) {
-  const GroupRecords before = ledger.of(group);
+  const GroupState before = ledger.of(group);
   const Revision revision = store.revision();
   const api::Action* action = api::find_action(operation);
   const std::unique_ptr<google::protobuf::Message> response(action->response->New());
@@ -97,7 +97,7 @@ bool Users::Parts::perform(std::string_view operation, const GroupName& group, c
     users.tell(fmt::format("people: {} {}: {}", operation, request.ShortDebugString(),
                            failure ? failure->code + ": " + failure->message : "done"));
   marks.hit(fmt::format("call {} {}", operation, failure ? "refused" : "done"));
-  const GroupRecords& after = ledger.of(group);
+  const GroupState& after = ledger.of(group);
   if (store.revision() > revision + 1)
     users.complain(fmt::format("{} was written in {} parts", operation, store.revision() - revision));
   // The disk may have refused it: then nothing may have changed, whatever the model says.
@@ -288,7 +288,7 @@ bool Users::Parts::do_remove(const GroupName& group, bool force) {
   request.set_forcedelete(force);
   Expected expected = ledger.of(group);
   Group& g = *expected->group;
-  if (!g.deleting && !force && (!expected->instances.empty() || !expected->operations.empty())) {
+  if (!g.deleting && !force && (!expected->instances.empty() || !ledger.of(group).operations.empty())) {
     expected.reset();
   } else if (!g.deleting) {
     g.deleting = true;

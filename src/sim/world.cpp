@@ -70,6 +70,8 @@ World::Plan World::draw(const WorldOptions& options, Random& random) {
   plan.cloud.boot = from_seconds(random.between(5, 60));
   plan.cloud.ending = from_seconds(random.between(2, 60));
   plan.control.inventory.period = options.lists.value_or(std::chrono::seconds(10 + static_cast<int>(random.below(50))));
+  plan.control.min_live_gap = 10min;  // nobody looks
+  plan.control.sweep_period = 1min;
   plan.control.inventory.hurry = std::min<Duration>(5s, plan.control.inventory.period);
   plan.control.look_period = options.look.value_or(std::chrono::seconds(5 + static_cast<int>(random.below(15))));
   plan.control.max_wait = 30s;

@@ -32,9 +32,9 @@ class Simulation : public ::testing::Test {
 TEST_F(Simulation, ASampleOfSeedsBreaksNoPromise) {
   constexpr uint64_t kEnoughToSeeEverything = 200;
   CampaignOptions options;
-  options.seeds = 200;
+  options.seeds = 2000;
   options.threads = 2;
-  options.twice_every = 40;
+  options.twice_every = 100;
   options.wall_limit = 170s;  // on a slow machine a smaller sample
   const CampaignResult result = run_campaign(options);
   for (const SeedFailure& failure : result.failures) ADD_FAILURE() << to_text(failure);

@@ -35,6 +35,7 @@ constexpr Kind kKinds[] = {
     {"operation/", make<state::Operation>},
     {"activity/", make<state::Activity>},
     {"decision/", make<state::Decision>},
+    {"decision-snapshot/", make<state::Snapshot>},
     {"refresh/", make<state::RefreshRecord>},
     {"detached/", make<state::DetachedInstance>},
     {"client-token/", make<state::ClientToken>},

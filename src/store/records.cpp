@@ -62,6 +62,12 @@ std::string decisions(const GroupName& name) {
 std::string decision(const GroupName& name, uint64_t sequence) {
   return fmt::format("{}{:020}", decisions(name), sequence);
 }
+std::string decision_snapshots(const GroupName& name) {
+  return "decision-snapshot/" + escape(name.str()) + "/";
+}
+std::string decision_snapshot(const GroupName& name, uint64_t sequence) {
+  return fmt::format("{}{:020}", decision_snapshots(name), sequence);
+}
 std::string refreshes(const GroupName& name) {
   return "refresh/" + escape(name.str()) + "/";
 }
@@ -105,12 +111,37 @@ MetricSpec decode_metric(const state::MetricSpec& from, Faults& faults) {
 }
 }  // namespace records
 
+namespace {
+template <typename Message, typename From>
+Message encoded(const From& from) {
+  Message to;
+  encode(from, to);
+  return to;
+}
+}  // namespace
+
+state::Group encode(const Group& from) {
+  return encoded<state::Group>(from);
+}
+state::Instance encode(const Instance& from) {
+  return encoded<state::Instance>(from);
+}
+state::GroupMemory encode(const GroupMemory& from) {
+  return encoded<state::GroupMemory>(from);
+}
 state::LaunchSpecRef encode(const LaunchSpecRef& from) {
-  state::LaunchSpecRef to;
+  return encoded<state::LaunchSpecRef>(from);
+}
+state::Snapshot encode(const Snapshot& from, TimePoint now) {
+  state::Snapshot to;
+  encode(from, now, to);
+  return to;
+}
+
+void encode(const LaunchSpecRef& from, state::LaunchSpecRef& to) {
   to.set_id(from.id.str());
   to.set_is_template(from.is_template);
   to.set_created_at(to_us(from.created_at));
-  return to;
 }
 LaunchSpecRef decode(const state::LaunchSpecRef& from) {
   return {LaunchSpecId(from.id()), from.is_template(), from_us(from.created_at())};

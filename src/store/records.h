@@ -36,6 +36,8 @@ std::string activities(const GroupName&);  // prefix
 std::string activity(const GroupName&, TimePoint start, const ActivityId&);
 std::string decisions(const GroupName&);  // prefix
 std::string decision(const GroupName&, uint64_t sequence);
+std::string decision_snapshots(const GroupName&);  // prefix
+std::string decision_snapshot(const GroupName&, uint64_t sequence);
 std::string refreshes(const GroupName&);  // prefix
 std::string refresh(const GroupName&, TimePoint start, std::string_view id);
 std::string detached(const InstanceId&);
@@ -50,13 +52,20 @@ std::string notice(TimePoint at, std::string_view id);
 std::string dead_notice(TimePoint at, std::string_view id);
 }  // namespace keys
 
+// Into an empty message, which may stand in an arena.
+void encode(const Group&, state::Group&);
+void encode(const Instance&, state::Instance&);
+void encode(const GroupMemory&, state::GroupMemory&);
+void encode(const Snapshot&, TimePoint now, state::Snapshot&);
+void encode(const LaunchSpecRef&, state::LaunchSpecRef&);
+
 state::Group encode(const Group&);
 state::Instance encode(const Instance&);
 state::GroupMemory encode(const GroupMemory&);
-state::Reason encode(const Reason&);
-state::Proposal encode(const Proposal&);
 state::Snapshot encode(const Snapshot&, TimePoint now);
 state::LaunchSpecRef encode(const LaunchSpecRef&);
+state::Reason encode(const Reason&);
+state::Proposal encode(const Proposal&);
 
 state::RefreshMemory encode(const RefreshMemory&);
 state::RefreshPreferences encode(const RefreshPreferences&);

@@ -243,15 +243,14 @@ void decode_suspension(const state::Group& from, Group& to, Faults& faults) {
 
 }  // namespace
 
-state::Group encode(const Group& from) {
-  state::Group to;
+void encode(const Group& from, state::Group& to) {
   to.set_name(from.name.str());
   to.set_min_size(from.min_size);
   to.set_max_size(from.max_size);
   to.set_desired_capacity(from.desired_capacity);
   to.set_created_at(to_us(from.created_at));
   for (const ZoneName& zone : from.zones) to.add_zones(zone.str());
-  *to.mutable_spec() = encode(from.spec);
+  encode(from.spec, *to.mutable_spec());
   to.set_default_cooldown(from.default_cooldown.count());
   if (from.default_warmup) to.set_default_warmup(from.default_warmup->count());
   to.set_health_check_traffic_source(from.health_checks.traffic_source);
@@ -278,7 +277,6 @@ state::Group encode(const Group& from) {
   to.set_agent_expected(from.agent_expected);
   encode_limits(from, to);
   records::encode_upkeep(from, to);
-  return to;
 }
 
 Result<Group> decode(const state::Group& from) {

@@ -29,13 +29,12 @@ HookWait decode_wait(const state::HookWait& from) {
 }
 }  // namespace
 
-state::Instance encode(const Instance& from) {
-  state::Instance to;
+void encode(const Instance& from, state::Instance& to) {
   to.set_id(from.id.str());
   to.set_launched_by(from.launched_by.str());
   to.set_zone(from.zone.str());
   to.set_instance_type(from.instance_type);
-  *to.mutable_spec() = encode(from.spec);
+  encode(from.spec, *to.mutable_spec());
   to.set_address(from.address);
   to.set_state(static_cast<uint32_t>(from.state));
   to.set_state_since(to_us(from.state_since));
@@ -52,7 +51,6 @@ state::Instance encode(const Instance& from) {
   if (from.replaces) to.set_replaces(from.replaces->str());
   to.set_terminate_token(from.terminate_token.str());
   to.set_returns_to_pool(from.returns_to_pool);
-  return to;
 }
 
 Result<Instance> decode(const state::Instance& from) {

@@ -107,8 +107,7 @@ void encode_offering(const OfferingKey& key, const OfferingMemory& from, state::
 
 }  // namespace
 
-state::GroupMemory encode(const GroupMemory& from) {
-  state::GroupMemory to;
+void encode(const GroupMemory& from, state::GroupMemory& to) {
   for (const auto& [name, policy] : from.policies) (*to.mutable_policies())[name.str()] = encode_policy(policy);
   for (const auto& [name, alarm] : from.alarms) (*to.mutable_alarms())[name.str()] = encode_alarm(alarm);
   for (const MetricWindow& window : from.windows) encode_window(window, *to.add_windows());
@@ -132,7 +131,6 @@ state::GroupMemory encode(const GroupMemory& from) {
   to.set_hearing_since(to_us(from.hearing_since));
   to.set_desired_seen(from.desired_seen);
   if (!from.refresh.id.empty()) *to.mutable_refresh() = encode(from.refresh);
-  return to;
 }
 
 Result<GroupMemory> decode(const state::GroupMemory& from) {

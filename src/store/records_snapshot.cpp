@@ -47,7 +47,7 @@ Reading decode_reading(const state::Reading& from, Faults& faults) {
 void encode_launch(const PendingLaunch& from, state::PendingLaunch& to) {
   to.set_token(from.token.str());
   to.set_zone(from.zone.str());
-  *to.mutable_spec() = encode(from.spec);
+  encode(from.spec, *to.mutable_spec());
   to.set_count(from.count);
   to.set_created_at(to_us(from.created_at));
   if (from.replaces) to.set_replaces(from.replaces->str());
@@ -67,11 +67,10 @@ PendingLaunch decode_launch(const state::PendingLaunch& from) {
 
 }  // namespace
 
-state::Snapshot encode(const Snapshot& from, TimePoint now) {
-  state::Snapshot to;
-  *to.mutable_group() = encode(from.group);
-  *to.mutable_memory() = encode(from.memory);
-  for (const Instance& instance : from.instances) *to.add_instances() = encode(instance);
+void encode(const Snapshot& from, TimePoint now, state::Snapshot& to) {
+  encode(from.group, *to.mutable_group());
+  encode(from.memory, *to.mutable_memory());
+  for (const Instance& instance : from.instances) encode(instance, *to.add_instances());
   for (const PendingLaunch& launch : from.launches) encode_launch(launch, *to.add_launches());
   for (const Reading& reading : from.readings) encode_reading(reading, *to.add_readings());
   if (from.board_unknown) to.set_board_unknown(static_cast<uint32_t>(*from.board_unknown));
@@ -90,7 +89,6 @@ state::Snapshot encode(const Snapshot& from, TimePoint now) {
     out.set_health(static_cast<uint32_t>(word.health));
   }
   to.set_now(to_us(now));
-  return to;
 }
 
 Result<SnapshotAt> decode(const state::Snapshot& from) {

@@ -396,6 +396,7 @@ TEST(Records, RefuseNumbersOutsideTheirEnums) {
 TEST(Records, KeepGroupsApartWhateverTheirNames) {
   EXPECT_EQ(keys::instances(GroupName("a/b%")), "instance/a%2Fb%25/");
   EXPECT_EQ(keys::decision(GroupName("web"), 7), "decision/web/00000000000000000007");
+  EXPECT_EQ(keys::decision_snapshot(GroupName("web"), 7), "decision-snapshot/web/00000000000000000007");
   EXPECT_EQ(keys::activity(GroupName("web"), from_us(42), ActivityId("x")), "activity/web/00000000000000000042-x");
   EXPECT_FALSE(keys::instance(GroupName("a/b"), InstanceId("i")).starts_with(keys::instances(GroupName("a"))));
 }
