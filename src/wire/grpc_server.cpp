@@ -10,6 +10,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -27,7 +28,7 @@ namespace {
 
 constexpr int kAcceptsPerRound = 256;    // then the others get their turn
 constexpr Duration kDeafPause = 100ms;   // before listening again when even the reserve fd is gone
-constexpr Duration kShortSweep = 250ms;  // handshakes and last words
+constexpr Duration kShortSweep = 250ms;  // handshakes and last words; runs only while there are any
 constexpr Duration kLongestIdleSweep = 10s;
 constexpr int kIdleSweepsPerTimeout = 16;
 
@@ -47,14 +48,13 @@ class ServerImpl final : public Server, public ConnectionHost {
         reserve_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
     add_health();
     loop_.watch(listener_, EventLoop::kRead, [this](uint32_t) { accept_some(); });
-    schedule_sweeps();
   }
 
   ~ServerImpl() override {
     *alive_ = false;
     stop_listening();
-    loop_.cancel(short_sweep_);
-    loop_.cancel(idle_sweep_);
+    if (short_sweep_) loop_.cancel(*short_sweep_);
+    if (idle_sweep_) loop_.cancel(*idle_sweep_);
     if (deaf_) loop_.cancel(deaf_pause_);
     // Without callbacks: whoever destroys the server may have destroyed already what they speak to.
     for (auto& [id, connection] : std::exchange(connections_, {})) connection->abandon();
@@ -110,7 +110,10 @@ class ServerImpl final : public Server, public ConnectionHost {
     ask_for_round_end();
   }
 
-  void lingers(Connection& connection) override { lingering_.emplace_back(connection.id(), loop_.now()); }
+  void lingers(Connection& connection) override {
+    lingering_.emplace_back(connection.id(), loop_.now());
+    want_sweeps();
+  }
 
   // --- rounds
   void ask_for_round_end() {
@@ -194,6 +197,7 @@ class ServerImpl final : public Server, public ConnectionHost {
     Connection& connection = *(connections_[id] = std::make_unique<Connection>(*this, id, fd, peer));
     counters_.connections = connections_.size();
     handshaking_.emplace_back(id, loop_.now());
+    want_sweeps();
     connection.start(tls_.get());
   }
 
@@ -203,10 +207,12 @@ class ServerImpl final : public Server, public ConnectionHost {
     ::close(std::exchange(listener_, -1));
   }
 
-  // --- sweeping: deadlines of very many connections without a timer for each
-  void schedule_sweeps() {
-    short_sweep_ = loop_.after(kShortSweep, [this] { sweep_short(); });
-    idle_sweep_ = loop_.after(idle_interval(), [this] { sweep_idle(); });
+  // --- sweeping: deadlines of very many connections without a timer for each, and no timer at all without connections,
+  // so that an agent that nobody polls is not woken for nothing.
+  void want_sweeps() {
+    if (!short_sweep_ && !(handshaking_.empty() && lingering_.empty()))
+      short_sweep_ = loop_.after(kShortSweep, [this] { sweep_short(); });
+    if (!idle_sweep_ && !connections_.empty()) idle_sweep_ = loop_.after(idle_interval(), [this] { sweep_idle(); });
   }
   Duration idle_interval() const {
     return std::clamp<Duration>(options_.limits.idle_timeout / kIdleSweepsPerTimeout, Duration(50ms),
@@ -214,12 +220,15 @@ class ServerImpl final : public Server, public ConnectionHost {
   }
 
   void sweep_short() {
+    short_sweep_.reset();
     const Duration now = loop_.now();
-    // In the order in which they came, so that the first one still in time ends the walk.
-    while (!handshaking_.empty() && now - handshaking_.front().second > options_.limits.handshake_timeout) {
+    // In the order in which they came, so that the first one still silent and in time ends the walk.
+    while (!handshaking_.empty()) {
       Connection* connection = find(handshaking_.front().first);
+      const bool settled = connection == nullptr || connection->has_spoken();
+      if (!settled && now - handshaking_.front().second <= options_.limits.handshake_timeout) break;
       handshaking_.pop_front();
-      if (connection == nullptr || connection->has_spoken()) continue;
+      if (settled) continue;
       ++counters_.closed_for_deadline;
       connection->retire(NGHTTP2_NO_ERROR);
     }
@@ -227,10 +236,11 @@ class ServerImpl final : public Server, public ConnectionHost {
       if (Connection* connection = find(lingering_.front().first)) connection->close();
       lingering_.pop_front();
     }
-    short_sweep_ = loop_.after(kShortSweep, [this] { sweep_short(); });
+    want_sweeps();
   }
 
   void sweep_idle() {
+    idle_sweep_.reset();
     const Duration now = loop_.now();
     std::vector<Connection*> over;
     for (const auto& [id, connection] : connections_)
@@ -240,7 +250,7 @@ class ServerImpl final : public Server, public ConnectionHost {
       ++counters_.closed_for_deadline;
       connection->retire(NGHTTP2_NO_ERROR);
     }
-    idle_sweep_ = loop_.after(idle_interval(), [this] { sweep_idle(); });
+    want_sweeps();
   }
 
   void add_health() {
@@ -263,7 +273,8 @@ class ServerImpl final : public Server, public ConnectionHost {
   const uint16_t port_;
   int reserve_;
   bool draining_ = false, deaf_ = false, round_end_asked_ = false;
-  EventLoop::TimerId short_sweep_ = 0, idle_sweep_ = 0, deaf_pause_ = 0;
+  EventLoop::TimerId deaf_pause_ = 0;
+  std::optional<EventLoop::TimerId> short_sweep_, idle_sweep_;
   ServerCounters counters_;
   std::map<std::string, std::shared_ptr<const Method>, std::less<>> methods_;
   std::set<std::string> services_;
