@@ -18,15 +18,16 @@ MAY_INCLUDE = {
     "wire": {"base"},
     "board": {"engine", "base"},
     "store": {"engine", "base"},
+    "history": {"engine", "base"},
     "provider": {"engine", "base"},
     "agent": {"wire", "base"},
     "monitor": {"wire", "board", "engine", "base"},
-    "control": {"store", "provider", "board", "engine", "base"},
-    "api": {"store", "engine", "base"},
+    "control": {"history", "store", "provider", "board", "engine", "base"},
+    "api": {"history", "store", "engine", "base"},
     "traffic": {"store", "engine", "base"},
     "notify": {"store", "engine", "base"},
-    "sim": {"api", "control", "store", "provider", "board", "engine", "base"},
-    "app": {"sim", "agent", "monitor", "control", "api", "traffic", "notify", "wire", "board", "store", "provider", "engine", "base"},
+    "sim": {"api", "control", "history", "store", "provider", "board", "engine", "base"},
+    "app": {"sim", "agent", "monitor", "control", "api", "traffic", "notify", "wire", "board", "history", "store", "provider", "engine", "base"},
 }
 
 # Within these folders (tests apart) a second run must equal the first.

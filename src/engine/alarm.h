@@ -1,5 +1,5 @@
-// CloudWatch's alarms over the group's own metrics: M breaching datapoints of the last N, and four ways to treat what
-// is missing.
+// CloudWatch's alarms: M breaching datapoints of the last N, and four ways to treat what is missing. They are over what
+// the group's agents say (engine/window.h), or over what the history says (AlarmWindow).
 #pragma once
 
 #include <optional>
@@ -7,6 +7,7 @@
 
 #include "engine/memory.h"
 #include "engine/model.h"
+#include "engine/snapshot.h"
 
 namespace escala {
 
@@ -29,8 +30,13 @@ struct AlarmVerdict {
   bool changed = false;
   const Datapoint* newest = nullptr;  // newest datapoint within the evaluation range
   bool newest_period_known = false;   // and it is of the period finished last
-  bool solid = false;  // M breaching of the newest N known, partial datapoints not counted: enough to remove something
+  bool solid = false;   // M breaching of the newest N known, partial datapoints not counted: enough to remove something
+  bool forced = false;  // a user set the state just now (SetAlarmState): what follows is what he asked for
 };
+// The periods that the alarm is over; nullptr: none yet.
+const MetricWindow* window_of(const Alarm& alarm, const Snapshot& seen, const GroupMemory& memory);
+// "mean CPUUtilization", or of queries the one that returns data: "m1 / m2", "Average MyApp QueueLength".
+std::string metric_text(const Alarm& alarm);
 // Judges once per finished period; in between it answers from memory. `window` may be null (none yet).
 AlarmVerdict evaluate(const Alarm& alarm, const MetricWindow* window, TimePoint now, AlarmMemory& memory);
 

@@ -2,18 +2,6 @@
 
 namespace escala {
 
-std::string_view name(AlarmState state) {
-  switch (state) {
-    case AlarmState::InsufficientData:
-      return "INSUFFICIENT_DATA";
-    case AlarmState::Ok:
-      return "OK";
-    case AlarmState::Alarm:
-      return "ALARM";
-  }
-  return "?";
-}
-
 std::string_view name(RefreshStatus status) {
   switch (status) {
     case RefreshStatus::Pending:

@@ -53,13 +53,12 @@ struct LastSample {
   friend bool operator==(const LastSample&, const LastSample&) = default;
 };
 
-enum class AlarmState : uint8_t { InsufficientData, Ok, Alarm };
-std::string_view name(AlarmState);
-
 struct AlarmMemory {
   AlarmState state = AlarmState::InsufficientData;
   TimePoint since{};
   TimePoint evaluated{};  // start of the newest datapoint evaluated
+  TimePoint forced{};     // of the newest SetAlarmState carried out
+  std::string reason;     // StateReason: why it is in its state, in CloudWatch's words
   friend bool operator==(const AlarmMemory&, const AlarmMemory&) = default;
 };
 

@@ -62,6 +62,8 @@ constexpr std::array<Word<Comparison>, 4> kComparisons{{{Comparison::Above, "Gre
                                                         {Comparison::AtOrAbove, "GreaterThanOrEqualToThreshold"},
                                                         {Comparison::Below, "LessThanThreshold"},
                                                         {Comparison::AtOrBelow, "LessThanOrEqualToThreshold"}}};
+constexpr std::array<Word<AlarmState>, 3> kAlarmStates{
+    {{AlarmState::InsufficientData, "INSUFFICIENT_DATA"}, {AlarmState::Ok, "OK"}, {AlarmState::Alarm, "ALARM"}}};
 constexpr std::array<Word<MissingData>, 4> kMissing{{{MissingData::Missing, "missing"},
                                                      {MissingData::Ignore, "ignore"},
                                                      {MissingData::Breaching, "breaching"},
@@ -126,6 +128,9 @@ std::string_view name(Statistic v) {
 std::string_view name(Comparison v) {
   return word(kComparisons, v);
 }
+std::string_view name(AlarmState v) {
+  return word(kAlarmStates, v);
+}
 std::string_view name(MissingData v) {
   return word(kMissing, v);
 }
@@ -156,6 +161,9 @@ std::optional<MetricKind> metric_kind(std::string_view text) {
 }
 std::optional<Comparison> comparison(std::string_view text) {
   return value(kComparisons, text);
+}
+std::optional<AlarmState> alarm_state(std::string_view text) {
+  return value(kAlarmStates, text);
 }
 std::optional<MissingData> missing_data(std::string_view text) {
   return value(kMissing, text);

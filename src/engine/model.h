@@ -128,18 +128,53 @@ struct MetricSpec {
 enum class Comparison : uint8_t { Above, AtOrAbove, Below, AtOrBelow };
 enum class MissingData : uint8_t { Missing, Ignore, Breaching, NotBreaching };  // TreatMissingData
 
-// A CloudWatch alarm over this group's own metric. Its actions are policies of the same group.
+enum class AlarmState : uint8_t { InsufficientData, Ok, Alarm };
+
+struct MetricDimension {
+  std::string name, value;
+  friend bool operator==(const MetricDimension&, const MetricDimension&) = default;
+  friend auto operator<=>(const MetricDimension&, const MetricDimension&) = default;
+};
+
+// A MetricDataQuery: one metric of the history, or an expression over the others (history/math.h).
+struct MetricQuery {
+  std::string id;          // "m1"
+  std::string expression;  // "m1 / m2"; empty: the metric
+  std::string label;
+  std::string metric_namespace, metric_name;
+  std::vector<MetricDimension> dimensions;
+  Duration period{60s};
+  std::string stat;  // "Average", "p99"
+  bool return_data = true;
+  friend bool operator==(const MetricQuery&, const MetricQuery&) = default;
+};
+
+// SetAlarmState: holds until the alarm is judged by a new datapoint.
+struct ForcedState {
+  AlarmState state = AlarmState::Ok;
+  std::string reason;
+  TimePoint at{};
+  friend bool operator==(const ForcedState&, const ForcedState&) = default;
+};
+
+// A CloudWatch alarm. Its actions are policies of the same group. It is over what the group's agents say at this moment
+// (metric), or, where there are queries, over what the history says: custom metrics, the group's own sizes, metric
+// math.
 struct Alarm {
   AlarmName name;
   MetricSpec metric;
-  Duration period{60s};         // Period: 1 s (ours), 5 s (ours), 10 s, 30 s or a multiple of 60 s
-  int evaluation_periods = 1;   // EvaluationPeriods, N
-  int datapoints_to_alarm = 1;  // DatapointsToAlarm, M
+  std::vector<MetricQuery> queries;  // one of them returns data
+  Duration period{60s};              // Period: 1 s (ours), 5 s (ours), 10 s, 30 s or a multiple of 60 s
+  int evaluation_periods = 1;        // EvaluationPeriods, N
+  int datapoints_to_alarm = 1;       // DatapointsToAlarm, M
   double threshold = 0;
   Comparison comparison = Comparison::Above;
   MissingData missing = MissingData::Missing;
   bool actions_enabled = true;
   std::vector<PolicyName> alarm_actions;  // AlarmActions
+  std::string description;                // AlarmDescription
+  TimePoint configured_at{};              // AlarmConfigurationUpdatedTimestamp
+  std::optional<ForcedState> forced;
   friend bool operator==(const Alarm&, const Alarm&) = default;
 };
 
@@ -397,6 +432,7 @@ struct Group {
 // AWS's own spelling: "Pending:Wait", "InService", "AZRebalance", "OldestInstance", "CPUUtilization", ...
 std::string_view name(LifecycleState);
 std::string_view name(HealthStatus);
+std::string_view name(AlarmState);
 std::string_view name(ProviderState);
 std::string_view name(MetricKind);
 std::string_view name(Statistic);
@@ -417,6 +453,7 @@ std::optional<Statistic> statistic(std::string_view);  // also "p99.9"; the numb
 std::optional<double> percentile_of(std::string_view);
 std::optional<Comparison> comparison(std::string_view);
 std::optional<MissingData> missing_data(std::string_view);
+std::optional<AlarmState> alarm_state(std::string_view);
 std::optional<AdjustmentType> adjustment_type(std::string_view);
 std::optional<LifecycleTransition> lifecycle_transition(std::string_view);
 std::optional<MetricsMode> metrics_mode(std::string_view);

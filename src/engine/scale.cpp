@@ -140,10 +140,11 @@ std::map<PolicyName, std::vector<Trigger>> Round::judge_alarms() {
   forget_others(memory_.alarms, group_.alarms);
   std::map<PolicyName, std::vector<Trigger>> triggers;
   for (const Alarm& alarm : group_.alarms) {
-    const MetricWindow* window = find_window(memory_, alarm.metric, window_period(group_, alarm.period));
+    const MetricWindow* window = window_of(alarm, seen_, memory_);
     const AlarmVerdict verdict = evaluate(alarm, window, now_, memory_.alarms[alarm.name]);
+    outcome_.memory_urgent |= verdict.forced;  // once, also after a crash
     if (!alarm.actions_enabled) continue;
-    for (const PolicyName& policy : alarm.alarm_actions) triggers[policy].push_back({&alarm, verdict});
+    for (const PolicyName& policy : alarm.alarm_actions) triggers[policy].push_back({&alarm, verdict, window});
   }
   return triggers;
 }
@@ -158,7 +159,7 @@ Ballot Round::ask(const Policy& policy, std::map<PolicyName, std::vector<Trigger
         opinion_of(policy.name, *tracking,
                    find_window(memory_, tracking->metric, window_period(group_, tracking->period)), view, memory);
   else if (const auto* step = std::get_if<StepScaling>(&policy.kind))
-    ballot.opinion = opinion_of(policy.name, *step, triggers[policy.name], view, memory_);
+    ballot.opinion = opinion_of(policy.name, *step, triggers[policy.name], view);
   else if (const auto* simple = std::get_if<SimpleScaling>(&policy.kind))
     ballot.opinion = opinion_of(policy.name, *simple, triggers[policy.name], view, memory_);
   else if (const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind))

@@ -120,8 +120,7 @@ RC_GTEST_PROP(ScaleProperty, AsMuchAsEachKnownProposalToGrow, ()) {
 RC_GTEST_PROP(ScaleProperty, MoreLoadNeverMeansFewer, ()) {
   const ScaleWorld start = any_world();
   const auto scales_in_by_alarm = [](const Policy& p) { return std::holds_alternative<SimpleScaling>(p.kind); };
-  RC_PRE(start.seen.group.policies.size() == 1 ||
-         std::ranges::none_of(start.seen.group.policies, scales_in_by_alarm));
+  RC_PRE(start.seen.group.policies.size() == 1 || std::ranges::none_of(start.seen.group.policies, scales_in_by_alarm));
   ScaleWorld less = start, more = start;
   // The same history, then a last run of seconds with more load everywhere in one of the two.
   const int extra = within(0, 60);

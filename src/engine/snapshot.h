@@ -58,6 +58,13 @@ struct Inventory {
   friend bool operator==(const Inventory&, const Inventory&) = default;
 };
 
+// What the history says of an alarm with queries: the periods that are over, as a window of one.
+struct AlarmWindow {
+  AlarmName alarm;
+  MetricWindow window;
+  friend bool operator==(const AlarmWindow&, const AlarmWindow&) = default;
+};
+
 struct Snapshot {
   Group group;
   GroupMemory memory;
@@ -72,7 +79,8 @@ struct Snapshot {
   bool fleet_paused = false;                // rule R12
   std::string fleet_paused_reason;
   bool fleet_observe = false;
-  std::vector<TrafficWord> traffic;  // sorted by instance
+  std::vector<TrafficWord> traffic;        // sorted by instance
+  std::vector<AlarmWindow> alarm_windows;  // of the alarms that have queries; none yet: not known
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 

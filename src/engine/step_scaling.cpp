@@ -36,7 +36,7 @@ const StepAdjustment* step_for(const StepScaling& step, double breach, Compariso
 namespace {
 
 std::vector<Fact> alarm_facts(const Trigger& trigger) {
-  std::vector<Fact> facts{fact("alarm", trigger.alarm->name.str()), fact("metric", metric_text(trigger.alarm->metric))};
+  std::vector<Fact> facts{fact("alarm", trigger.alarm->name.str()), fact("metric", metric_text(*trigger.alarm))};
   if (trigger.verdict.newest != nullptr) facts.push_back(fact("value", trigger.verdict.newest->value));
   facts.push_back(fact("threshold", trigger.alarm->threshold));
   return facts;
@@ -70,27 +70,30 @@ std::vector<Fact> under_way(const PolicyView& view) {
 
 // What is not known well enough to lower something for this alarm; nullopt when all is.
 std::optional<Opinion> not_solid(const PolicyName& name, const Trigger& trigger, const PolicyView& view) {
-  if (planted(Mistake::DoubtIgnored)) return std::nullopt;
-  const Aggregate live = live_of(view, trigger.alarm->metric);
+  if (planted(Mistake::DoubtIgnored) || trigger.verdict.forced) return std::nullopt;
   const AlarmVerdict& verdict = trigger.verdict;
+  if (!trigger.alarm->queries.empty()) {
+    if (verdict.solid && verdict.newest_period_known) return std::nullopt;
+    return say(Stand::Unknown, view.current, false, ReasonCode::MetricUnknown, name,
+               {fact("metric", metric_text(*trigger.alarm)),
+                fact("cause", std::string(escala::name(Unknown::TooFewDatapoints)))});
+  }
+  const Aggregate live = live_of(view, trigger.alarm->metric);
   if (!verdict.solid || !verdict.newest_period_known || is_partial(*verdict.newest) || !live.trusted()) {
     const Unknown cause = live.value ? Unknown::TooFewDatapoints : live.value.why_unknown();
     return say(Stand::Unknown, view.current, false, ReasonCode::MetricUnknown, name,
-               {fact("metric", metric_text(trigger.alarm->metric)), fact("cause", std::string(escala::name(cause))),
+               {fact("metric", metric_text(*trigger.alarm)), fact("cause", std::string(escala::name(cause))),
                 fact("counted", live.counted), fact("of", live.of())});
   }
   return std::nullopt;
 }
 
-std::optional<Opinion> suspect(const PolicyName& name, const Trigger& trigger, const PolicyView& view,
-                               const GroupMemory& memory) {
-  const MetricWindow* window =
-      find_window(memory, trigger.alarm->metric, window_period(view.seen.group, trigger.alarm->period));
-  if (window == nullptr || is_upward(trigger.alarm->comparison)) return std::nullopt;
-  const auto before = suspect_fall(*window, trigger.alarm->threshold);
+std::optional<Opinion> suspect(const PolicyName& name, const Trigger& trigger, const PolicyView& view) {
+  if (trigger.window == nullptr || trigger.verdict.forced || is_upward(trigger.alarm->comparison)) return std::nullopt;
+  const auto before = suspect_fall(*trigger.window, trigger.alarm->threshold);
   if (!before) return std::nullopt;
   return say(Stand::Unknown, view.current, false, ReasonCode::SuspectChange, name,
-             {fact("metric", metric_text(trigger.alarm->metric)), fact("value", trigger.verdict.newest->value),
+             {fact("metric", metric_text(*trigger.alarm)), fact("value", trigger.verdict.newest->value),
               fact("before", *before)});
 }
 
@@ -130,10 +133,10 @@ Opinion acting(Stand stand, int capacity, const PolicyName& name, const Trigger&
   return say(stand, capacity, true, ReasonCode::AlarmFired, name, std::move(facts));
 }
 
-Opinion step_opinion(const PolicyName& name, const StepScaling& step, const Trigger& trigger, const PolicyView& view,
-                     const GroupMemory& memory) {
+Opinion step_opinion(const PolicyName& name, const StepScaling& step, const Trigger& trigger, const PolicyView& view) {
   if (trigger.verdict.state != AlarmState::Alarm || !trigger.verdict.fresh) return without_action(name, trigger, view);
   const Datapoint* newest = trigger.verdict.newest;
+  const bool tells_fleet = newest != nullptr && trigger.alarm->queries.empty();  // how many instances it describes
   // Missing data that counts as breaching has no value; it is taken to stand at the threshold.
   const double breach = newest == nullptr ? 0 : newest->value - trigger.alarm->threshold;
   const StepAdjustment* found = step_for(step, breach, trigger.alarm->comparison);
@@ -144,16 +147,16 @@ Opinion step_opinion(const PolicyName& name, const StepScaling& step, const Trig
   const int plain = apply(view.current);
   if (plain >= view.current) {
     int base = std::min(view.current, view.fleet.warmed);
-    if (newest != nullptr) base = std::min(base, static_cast<int>(newest->fewest));
+    if (tells_fleet) base = std::min(base, static_cast<int>(newest->fewest));
     const int wanted = apply(base);
     if (wanted > view.current) return acting(Stand::Out, wanted, name, trigger);
     return at_capacity(name, trigger, view);
   }
   if (auto opinion = not_solid(name, trigger, view)) return *opinion;
-  if (auto opinion = suspect(name, trigger, view, memory)) return *opinion;
+  if (auto opinion = suspect(name, trigger, view)) return *opinion;
   if (!view.fleet.settled())
     return say(Stand::Hold, view.current, true, ReasonCode::LaunchInProgress, name, under_way(view));
-  if (static_cast<int>(newest->most) > view.fleet.warmed)
+  if (tells_fleet && static_cast<int>(newest->most) > view.fleet.warmed)
     return say(Stand::Hold, view.current, true, ReasonCode::TargetReached, name, alarm_facts(trigger));
   return acting(Stand::In, plain, name, trigger);
 }
@@ -166,7 +169,7 @@ Opinion simple_opinion(const PolicyName& name, const SimpleScaling& simple, cons
     return say(Stand::Hold, view.current, true, ReasonCode::TargetReached, name, alarm_facts(trigger));
   if (wanted < view.current) {
     if (auto opinion = not_solid(name, trigger, view)) return *opinion;
-    if (auto opinion = suspect(name, trigger, view, memory)) return *opinion;
+    if (auto opinion = suspect(name, trigger, view)) return *opinion;
   }
   if (!view.fleet.settled() || view.fleet.terminating > 0) {
     std::vector<Fact> facts = under_way(view);
@@ -184,9 +187,9 @@ Opinion simple_opinion(const PolicyName& name, const SimpleScaling& simple, cons
 }  // namespace
 
 Opinion opinion_of(const PolicyName& name, const StepScaling& step, std::span<const Trigger> triggers,
-                   const PolicyView& view, const GroupMemory& memory) {
+                   const PolicyView& view) {
   std::vector<Opinion> opinions;
-  for (const Trigger& trigger : triggers) opinions.push_back(step_opinion(name, step, trigger, view, memory));
+  for (const Trigger& trigger : triggers) opinions.push_back(step_opinion(name, step, trigger, view));
   return strongest(std::move(opinions), name);
 }
 

@@ -5,7 +5,8 @@
 // when nothing is being launched or terminated.
 // Scaling in needs solid evidence: M real datapoints, none partial, and known values at this very moment (rule R1); a
 // missing datapoint that counts as breaching can grow a group, never shrink it. A step is not repeated on a datapoint
-// that still describes the larger fleet.
+// that still describes the larger fleet. An alarm over the history says nothing of how many instances its datapoints
+// describe, and a state that a user set needs no evidence: he asked for what follows.
 #pragma once
 
 #include <span>
@@ -19,10 +20,11 @@ namespace escala {
 struct Trigger {
   const Alarm* alarm = nullptr;
   AlarmVerdict verdict;
+  const MetricWindow* window = nullptr;
 };
 
 Opinion opinion_of(const PolicyName& name, const StepScaling& step, std::span<const Trigger> triggers,
-                   const PolicyView& view, const GroupMemory& memory);
+                   const PolicyView& view);
 Opinion opinion_of(const PolicyName& name, const SimpleScaling& simple, std::span<const Trigger> triggers,
                    const PolicyView& view, const GroupMemory& memory);
 

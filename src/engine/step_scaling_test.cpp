@@ -178,5 +178,135 @@ TEST(SimpleScaling, TheClassicSetUp) {
   EXPECT_EQ(down, (std::vector{4, 3, 2, 2, 2}));
 }
 
+// --- SetAlarmState
+
+StepScaling in_steps() {
+  StepScaling in;
+  in.steps = {{std::nullopt, 0.0, -2}};
+  return in;
+}
+
+TEST(ForcedAlarm, ActsOnceAndNeedsNoEvidence) {
+  ScaleWorld w(4);
+  w.alarm("low", Comparison::Below, 30, in_steps());
+  for (int i = 0; i < 3; ++i) w.second({});  // nobody says anything
+  ASSERT_EQ(w.last.desired, 4);
+  w.seen.group.alarms[0].forced = ForcedState{AlarmState::Alarm, "drill", w.now};
+  w.second({});
+  EXPECT_EQ(w.last.desired, 2);
+  EXPECT_TRUE(w.last.memory_urgent);  // or a crash would carry it out twice
+  const AlarmMemory& memory = w.seen.memory.alarms[AlarmName("low")];
+  EXPECT_EQ(memory.state, AlarmState::Alarm);
+  EXPECT_EQ(memory.reason, "drill");
+  EXPECT_EQ(memory.forced, w.seen.group.alarms[0].forced->at);
+  w.staff();
+  w.second({});
+  EXPECT_EQ(w.last.desired, 2);
+  EXPECT_FALSE(w.last.memory_urgent);
+}
+
+TEST(ForcedAlarm, IsJudgedAgainByTheNextDatapoint) {
+  ScaleWorld w(4);
+  w.alarm("high", Comparison::AtOrAbove, 60, out_steps()).warmup = 60s;
+  w.run(3s, 20);
+  ASSERT_EQ(w.seen.memory.alarms[AlarmName("high")].state, AlarmState::Ok);
+  w.seen.group.alarms[0].forced = ForcedState{AlarmState::Alarm, "drill", w.now};
+  w.decide();
+  EXPECT_EQ(w.last.desired, 5);  // the step at the threshold
+  EXPECT_EQ(w.seen.memory.alarms[AlarmName("high")].state, AlarmState::Alarm);
+  w.run(1s, 20);
+  EXPECT_EQ(w.seen.memory.alarms[AlarmName("high")].state, AlarmState::Ok);
+  EXPECT_EQ(w.last.desired, 5);
+}
+
+TEST(ForcedAlarm, RunsNoActionWhereTheyAreDisabled) {
+  ScaleWorld w(4);
+  w.alarm("low", Comparison::Below, 30, in_steps());
+  w.seen.group.alarms[0].actions_enabled = false;
+  w.second({});
+  w.seen.group.alarms[0].forced = ForcedState{AlarmState::Alarm, "drill", w.now};
+  w.second({});
+  EXPECT_EQ(w.last.desired, 4);
+  EXPECT_EQ(w.seen.memory.alarms[AlarmName("low")].state, AlarmState::Alarm);
+}
+
+// --- alarms over the history
+
+struct HistoryWorld : ScaleWorld {
+  template <typename Kind>
+  HistoryWorld(int desired, Comparison comparison, double threshold, Kind kind) : ScaleWorld(desired) {
+    alarm("depth", comparison, threshold, kind, 10s);
+    MetricQuery query;
+    query.id = "m1";
+    query.metric_namespace = "MyApp";
+    query.metric_name = "QueueLength";
+    query.stat = "Average";
+    query.period = 10s;
+    seen.group.alarms[0].queries = {query};
+    AlarmWindow window;
+    window.alarm = AlarmName("depth");
+    window.window.period = 10s;
+    window.window.start = now;
+    seen.alarm_windows = {window};
+    decide();  // from here on
+  }
+  // One period passes, with a datapoint or none.
+  void period(std::optional<double> value) {
+    MetricWindow& window = seen.alarm_windows[0].window;
+    if (value) {
+      Datapoint point;
+      point.start = window.start;
+      point.value = *value;
+      window.finished.push_back(point);
+    }
+    window.start += 10s;
+    run(1s, 50);  // it is judged
+    doubted = says(ReasonCode::SuspectChange);
+    run(9s, 50);
+  }
+  bool doubted = false;
+  AlarmState state() { return seen.memory.alarms[AlarmName("depth")].state; }
+};
+
+TEST(HistoryAlarm, GrowsTheGroupByAMetricThatNoAgentTells) {
+  HistoryWorld w(4, Comparison::AtOrAbove, 100, out_steps());
+  w.period(40);
+  EXPECT_EQ(w.state(), AlarmState::Ok);
+  w.period(115);
+  EXPECT_EQ(w.state(), AlarmState::Alarm);
+  EXPECT_EQ(w.last.desired, 7);
+  EXPECT_TRUE(w.seen.memory.windows.empty());  // no agent is asked for it
+  EXPECT_EQ(metric_text(w.seen.group.alarms[0]), "Average MyApp QueueLength");
+}
+
+TEST(HistoryAlarm, ShrinksOnlyOnTheDatapointOfThePeriodThatIsOver) {
+  HistoryWorld w(6, Comparison::Below, 30, in_steps());
+  w.seen.group.alarms[0].missing = MissingData::Breaching;
+  w.period(std::nullopt);
+  EXPECT_EQ(w.state(), AlarmState::Alarm);
+  EXPECT_EQ(w.last.desired, 6);  // missing data removes nothing
+  w.period(20);
+  EXPECT_EQ(w.last.desired, 4);
+  w.staff();
+  w.period(std::nullopt);
+  EXPECT_EQ(w.last.desired, 4);
+}
+
+TEST(HistoryAlarm, DoubtsAFallFromBusyToNothing) {
+  HistoryWorld w(6, Comparison::Below, 30, in_steps());
+  w.period(80);
+  w.period(1);
+  EXPECT_EQ(w.last.desired, 6);
+  EXPECT_TRUE(w.doubted);
+}
+
+TEST(HistoryAlarm, IsUnknownUntilTheHistoryAnswers) {
+  HistoryWorld w(6, Comparison::Below, 30, in_steps());
+  w.seen.alarm_windows.clear();
+  w.run(60s, 5);
+  EXPECT_EQ(w.state(), AlarmState::InsufficientData);
+  EXPECT_EQ(w.last.desired, 6);
+}
+
 }  // namespace
 }  // namespace escala

@@ -29,7 +29,8 @@ std::vector<WantedWindow> wanted_windows(const Group& group) {
       want(tracking->metric, tracking->period, std::max(tracking->datapoints_out, tracking->datapoints_in));
     else if (const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind))
       want(predictive->metric, kForecastPeriod, kForecastDatapoints);
-  for (const Alarm& alarm : group.alarms) want(alarm.metric, alarm.period, alarm.evaluation_periods);
+  for (const Alarm& alarm : group.alarms)
+    if (alarm.queries.empty()) want(alarm.metric, alarm.period, alarm.evaluation_periods);
   return wanted;
 }
 
