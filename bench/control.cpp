@@ -4,7 +4,8 @@
 //   bench_control [GROUPS [INSTANCES [SECONDS]]]         in virtual time, without a board: the decisions alone
 //   bench_control board [GROUPS [INSTANCES [SECONDS]]]   in real time, over SQLite and a real board, into which another
 //                                                        process writes every slot once a second; its CPU is not
-//                                                        counted
+//                                                        counted. The metric history is kept, by a thread of its own
+//   bench_control bare [GROUPS [INSTANCES [SECONDS]]]    the same without the metric history
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -26,6 +28,7 @@
 #include "control/board_metrics.h"
 #include "control/controller.h"
 #include "control/fake_metrics.h"
+#include "history/history.h"
 #include "store/memory_store.h"
 #include "store/records.h"
 #include "store/sqlite_store.h"
@@ -177,6 +180,7 @@ constexpr Duration kStartPatience{120s};  // until everybody is in service
       reading.received_at = now;
       reading.incarnation = 1;
       reading.sequence = round / kParts + 1;
+      for (auto& value : reading.fixed) value = Known<double>(1 + random.between(0, 1000), Duration{0});
       reading.fixed[static_cast<size_t>(MetricKind::Cpu)] = Known<double>(45 + random.between(-3, 3), Duration{0});
       (*writer)->put(slot, reading);
     }
@@ -199,7 +203,22 @@ size_t in_service(const Store& store, int groups) {
   return n;
 }
 
-int measure_board(const std::string& dir, const board::BoardName& name, int groups, int instances, int length) {
+// As in `escala control`: finished minutes are written beside the decisions.
+class Keeper {
+ public:
+  Keeper(history::History* history, const Clock& clock) {
+    if (history == nullptr) return;
+    thread_ = std::jthread([history, &clock](const std::stop_token& stop) {
+      for (; !stop.stop_requested(); std::this_thread::sleep_for(1s)) (void)history->tend(clock.now());
+    });
+  }
+
+ private:
+  std::jthread thread_;
+};
+
+int measure_board(const std::string& dir, const board::BoardName& name, int groups, int instances, int length,
+                  bool kept) {
   auto store = SqliteStore::open(dir, {});
   auto metrics = BoardMetrics::attach({.board = name, .slots = kSlots, .boot_now = app::boot_time});
   if (!store.ok() || !metrics.ok()) {
@@ -207,13 +226,17 @@ int measure_board(const std::string& dir, const board::BoardName& name, int grou
     return 1;
   }
   const SystemClock clock;
+  std::unique_ptr<history::History> history;
+  if (kept)
+    if (auto opened = history::History::open({.path = dir + "/history.db"}); opened.ok()) history = std::move(*opened);
+  const Keeper keeper(history.get(), clock);
   put_groups(**store, groups, instances, clock.now());
   InstantProvider provider;
   LiveTable live;
   Random random(1);
   ControllerOptions options;
   options.anchor = [&] { return clock.anchor(); };
-  Controller controller({**store, provider, **metrics, live, random}, options);
+  Controller controller({**store, provider, **metrics, live, random, history.get()}, options);
   Duration beaten{0};
   uint64_t turns = 0;
   const auto run = [&](Duration how_long) {  // the loop of `escala control`
@@ -237,14 +260,14 @@ int measure_board(const std::string& dir, const board::BoardName& name, int grou
   const double start = cpu_seconds();
   run(std::chrono::seconds(length));
   const double used = cpu_seconds() - start;
-  fmt::print(
-      "board   {} groups of {}: {:.4f} CPU s/s, {:.0f} decisions/s, {:.0f} turns/s, {} of {} in service, {} torn{}\n",
-      groups, instances, used / length, static_cast<double>(controller.decisions() - decided) / length,
-      static_cast<double>(turns) / length, ready, wanted, (*metrics)->torn(), (*metrics)->blind() ? ", BLIND" : "");
+  fmt::print("{} {} groups of {}: {:.4f} CPU s/s, {:.0f} decisions/s, {:.0f} turns/s, {} of {} in service, {} torn{}\n",
+             kept ? "board  " : "bare   ", groups, instances, used / length,
+             static_cast<double>(controller.decisions() - decided) / length, static_cast<double>(turns) / length, ready,
+             wanted, (*metrics)->torn(), (*metrics)->blind() ? ", BLIND" : "");
   return ready == wanted && !(*metrics)->blind() ? 0 : 1;
 }
 
-int over_a_board(int groups, int instances, int length) {
+int over_a_board(int groups, int instances, int length, bool kept) {
   std::string dir = "/tmp/escala-bench-XXXXXX", shm = board::board_directory("") + "/escala-bench-XXXXXX";
   if (mkdtemp(dir.data()) == nullptr || mkdtemp(shm.data()) == nullptr) return 1;
   const board::BoardName name{.name = "bench", .directory = shm};
@@ -252,7 +275,7 @@ int over_a_board(int groups, int instances, int length) {
   if (writer == 0) write_readings(name);
   int code = 1;
   if (writer > 0) {
-    code = measure_board(dir, name, groups, instances, length);
+    code = measure_board(dir, name, groups, instances, length, kept);
     kill(writer, SIGKILL);
     waitpid(writer, nullptr, 0);
   }
@@ -264,14 +287,15 @@ int over_a_board(int groups, int instances, int length) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool board = argc > 1 && std::string_view(argv[1]) == "board";
+  const bool bare = argc > 1 && std::string_view(argv[1]) == "bare";
+  const bool board = bare || (argc > 1 && std::string_view(argv[1]) == "board");
   const auto argument = [&](int i, int fallback) {
     const int at = board ? i + 1 : i;
     return argc > at ? std::atoi(argv[at]) : fallback;
   };
   const int groups = argument(1, 1000), instances = argument(2, 10), length = argument(3, 60);
   set_log_level(LogLevel::Error);
-  if (board) return over_a_board(groups, instances, length);
+  if (board) return over_a_board(groups, instances, length, !bare);
   {
     MemoryStore store;
     measure("memory", store, groups, instances, length);

@@ -23,6 +23,7 @@ namespace {
 
 constexpr Duration kTrafficPeriod{500ms};
 constexpr Duration kNoticePeriod{250ms};
+constexpr Duration kHistoryPeriod{1s};
 constexpr size_t kSecretBytes = 32;
 
 // The secret of this manager, one line of hex. Receivers are given it to check signatures with.
@@ -84,6 +85,8 @@ Result<std::unique_ptr<Helpers>> start_helpers(Store& store, const SystemClock& 
   auto threads = std::make_unique<Threads>();
   const auto courier = std::make_shared<notify::Courier>(store, secret);
   threads->run(kNoticePeriod, [courier, &clock] { courier->round(clock.now(), clock.wall_now()); });
+  if (history::History* history = options.history; history != nullptr)
+    threads->run(kHistoryPeriod, [history, &clock] { (void)history->tend(clock.now()); });  // says itself what fails
   if (!options.haproxy_socket.empty()) {
     const auto keeper = std::make_shared<traffic::Keeper>(store, options.haproxy_socket);
     threads->run(kTrafficPeriod, [keeper, &clock] { keeper->tend(clock.now()); });

@@ -1,5 +1,6 @@
 // The threads beside control's loop: one keeps the load balancer as the groups are (traffic/keeper), one delivers
-// notifications (notify/courier). Each knows the store alone, and can be missing without anything else noticing.
+// notifications (notify/courier), one writes the metric history (history/). Each can be missing without anything else
+// noticing.
 #pragma once
 
 #include <memory>
@@ -7,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "history/history.h"
 #include "store/store.h"
 
 namespace escala::app {
@@ -14,6 +16,7 @@ namespace escala::app {
 struct HelperOptions {
   std::string state_dir;       // notify.key: the secret that notifications are signed with, made at the first start
   std::string haproxy_socket;  // empty = no load balancer
+  history::History* history = nullptr;
 };
 
 class Helpers {
@@ -23,7 +26,7 @@ class Helpers {
   virtual void stop() = 0;
 };
 
-// Store and clock must outlive them.
+// Store, clock and history must outlive them.
 Result<std::unique_ptr<Helpers>> start_helpers(Store& store, const SystemClock& clock, const HelperOptions& options);
 
 }  // namespace escala::app

@@ -13,7 +13,7 @@ namespace escala {
 namespace {
 
 constexpr Duration kLiveGapPerGroup{5ms};  // 1,000 groups: each entry of the live table every 5 s
-constexpr Duration kMinLookAgain{10ms};  // however soon a decision wants to be repeated
+constexpr Duration kMinLookAgain{10ms};    // however soon a decision wants to be repeated
 
 bool durable_problem(const Error& error) {
   return error.kind == ErrorKind::Unavailable;
@@ -42,7 +42,7 @@ Status Controller::start(TimePoint now) {
   ESCALA_TRY(start_meta(now));
   tokens_.emplace(cluster_, epoch_);
   context_.emplace(GroupContext{deps_.store, deps_.metrics, deps_.live, deps_.random, operations_, inventory_, *tokens_,
-                                fleet_, options_.min_live_gap});
+                                fleet_, deps_.history, options_.min_live_gap});
   seen_revision_ = deps_.store.revision();
   ESCALA_TRY(load_groups(now));
   read_fleet();

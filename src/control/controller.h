@@ -57,8 +57,8 @@ struct ControllerOptions {
       50ms};  // from one look at the readings to the next; for many groups a quarter of the arrival gap
   double fleet_replacement_percent = 10;  // of all InService, at least 1, per fleet_replacement_window (rule R5)
   Duration fleet_replacement_window{5min};
-  Duration sweep_period{10s};  // one group's activities each
-  Duration min_live_gap{1s};  // from one entry of a group in the live table to the next, of the same answer
+  Duration sweep_period{10s};           // one group's activities and one alarm's history each
+  Duration min_live_gap{1s};            // from one entry of a group in the live table to the next, of the same answer
   std::function<ClockAnchor()> anchor;  // live: what the next process's clock starts from; empty in simulation
 };
 
@@ -68,6 +68,7 @@ struct ControllerDeps {
   MetricSource& metrics;
   LiveTable& live;
   Random& random;
+  history::History* history = nullptr;  // null: metrics are not kept, and alarms over them never known
 };
 
 class Controller {
@@ -159,7 +160,7 @@ class Controller {
   bool store_down_ = false;
   std::optional<Unknown> was_blind_;
   bool all_watched_ = false;
-  std::string sweep_cursor_;
+  std::string sweep_cursor_, alarm_sweep_cursor_;
   TimePoint looked_at_{}, swept_at_{}, meta_saved_at_{}, told_at_{}, operations_due_{};
   uint64_t decisions_ = 0;
 };

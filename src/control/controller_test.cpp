@@ -475,9 +475,8 @@ TEST_F(ControllerTest, ADeletedGroupGoesWithEverythingButItsActivities) {
   ASSERT_TRUE(w_.run_until([&] { return !w_.store.get(keys::group(kWeb)).value().has_value(); }));
   w_.run(1s);
   EXPECT_EQ(w_.provider.alive(), 0u);
-  for (const std::string& prefix :
-       {keys::instances(kWeb), keys::operations(kWeb), keys::decisions(kWeb), keys::decision_snapshots(kWeb),
-        keys::memory(kWeb)})
+  for (const std::string& prefix : {keys::instances(kWeb), keys::operations(kWeb), keys::decisions(kWeb),
+                                    keys::decision_snapshots(kWeb), keys::memory(kWeb)})
     EXPECT_TRUE(w_.store.scan(prefix, {}, SIZE_MAX).value().empty()) << prefix;
   EXPECT_EQ(w_.activities(kWeb).size(), 4u);
   EXPECT_EQ(w_.metrics.groups(), 0u);

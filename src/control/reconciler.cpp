@@ -82,6 +82,7 @@ void Reconciler::take_group(const Group& group, Revision version) {
   seen_.silent_after = kSilentPeriods * group.metrics_period;
   group_version_ = version;
   watch_changed_ = true;
+  alarms_changed_ = true;
 }
 
 Status Reconciler::load_members() {
@@ -239,6 +240,7 @@ void Reconciler::observe(TimePoint now, TimePoint wall_now) {
     if (!same_words(reading, heard[i].reading)) {
       reading = heard[i].reading;
       const auto member = members_.find(reading.instance);
+      if (member != members_.end() && is_serving(member->second.instance.state)) feed_.take(reading, now);
       if (member != members_.end() && !member->second.instance.agent_reported) {
         Member reported = member->second;
         reported.instance.agent_reported = true;
@@ -248,6 +250,8 @@ void Reconciler::observe(TimePoint now, TimePoint wall_now) {
     }
     ended = ended || heard[i].workload_ended;
   }
+  feed_.give(seen_, now);
+  look_at_alarms();
   if (planted(Mistake::OldReadingsBelieved)) {
     seen_.board_unknown.reset();
     for (Reading& reading : seen_.readings) reading.received_at = now, ++reading.sequence;
@@ -288,6 +292,7 @@ Draft Reconciler::plan(TimePoint now, TimePoint wall_now) {
   // What may be written late goes along with what must be written, or by itself.
   for (const auto& [id, member] : members_)
     if (member.unsaved && !draft.members.contains(id)) draft.members.emplace(id, member);
+  note_alarms(decision, now, draft);
   explain(decision, now, draft);
   draft.fleet_replacements = decision.fleet_replacements_used;
   memory_changed_ = memory_changed_ || !(decision.memory == seen_.memory);
@@ -306,8 +311,8 @@ Draft Reconciler::bury() {
   if (exists()) draft.batch.expect(keys::group(name_), group_version_).erase(keys::group(name_));
   if (memory_version_ != 0) draft.batch.erase(keys::memory(name_));
   for (const auto& [id, member] : members_) draft.batch.erase(keys::instance(name_, id));
-  for (const std::string& prefix : {keys::decisions(name_), keys::decision_snapshots(name_), keys::refreshes(name_),
-                                    keys::client_tokens(name_)})
+  for (const std::string& prefix :
+       {keys::decisions(name_), keys::decision_snapshots(name_), keys::refreshes(name_), keys::client_tokens(name_)})
     if (const auto records = context_->store.scan(prefix); records.ok())
       for (const Record& record : *records) draft.batch.erase(record.key);
   draft.batch.durability = Durability::Durable;
@@ -349,6 +354,8 @@ void Reconciler::accept(Draft draft, Revision revision, TimePoint now) {
   if (draft.buries) {
     members_.clear();
     seen_ = {};
+    alarms_changed_ = true;
+    watch_alarms();
     open_activities_.clear();
     group_version_ = memory_version_ = 0;
     context_->metrics.forget(name_);

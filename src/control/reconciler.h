@@ -11,12 +11,14 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "control/draft.h"
+#include "control/feed.h"
 #include "control/inventory.h"
 #include "control/metric_source.h"
 #include "control/operations.h"
@@ -51,12 +53,17 @@ struct GroupContext {
   InventoryKeeper& inventory;
   TokenMaker& tokens;
   FleetView& fleet;
-  Duration live_gap{1s};  // from one entry in the live table to the next, of the same answer
+  history::History* history = nullptr;  // null: metrics are not kept
+  Duration live_gap{1s};                // from one entry in the live table to the next, of the same answer
 };
 
 class Reconciler {
  public:
-  Reconciler(GroupName name, GroupContext& context) : name_(std::move(name)), context_(&context) {}
+  Reconciler(GroupName name, GroupContext& context)
+      : name_(std::move(name)), context_(&context), feed_(name_, context.history) {}
+  ~Reconciler();
+  Reconciler(const Reconciler&) = delete;
+  Reconciler& operator=(const Reconciler&) = delete;
 
   const GroupName& name() const { return name_; }
   // The group's record is in the store. False: only operations or instances are left of it.
@@ -134,6 +141,11 @@ class Reconciler {
   void settle_terminate(const state::Operation& intent, const Completion& answer, TimePoint now, Draft& draft);
   void postpone(const state::Operation& intent, const Error& error, TimePoint now, Draft& draft);
 
+  // alarms.cpp
+  void watch_alarms();
+  void look_at_alarms();
+  void note_alarms(const Decision& decision, TimePoint now, Draft& draft) const;
+
   // explain.cpp
   void explain(const Decision& decision, TimePoint now, Draft& draft);
 
@@ -153,6 +165,9 @@ class Reconciler {
   TimePoint look_again_at_{};
   TimePoint planned_at_{};
   bool watch_changed_ = true;
+  Feed feed_;
+  std::set<AlarmName> watched_alarms_;
+  bool alarms_changed_ = true;
 
   uint64_t sequence_ = 0;  // of the newest decision record
   uint64_t answer_ = 0;    // a hash of the newest answer: desired, actions, reasons without their numbers

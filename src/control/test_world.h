@@ -97,7 +97,7 @@ class World {
     provider.fake.drop_answers();
     ControllerOptions options;
     options.inventory.period = 5s;
-    controller = std::make_unique<Controller>(ControllerDeps{store, provider, *source, live, random}, options);
+    controller = std::make_unique<Controller>(ControllerDeps{store, provider, *source, live, random, history}, options);
   }
   void put_group(const Group& group) {
     const std::string key = keys::group(group.name);
@@ -162,6 +162,7 @@ class World {
   MetricSource* source = &metrics;  // another one is used from the next restart() on
   LiveTable live;
   Random random{42};
+  history::History* history = nullptr;  // used from the next restart() on
   std::unique_ptr<Controller> controller;
   TimePoint now{std::chrono::sys_days(std::chrono::year{2026} / 11 / 23)};
   TimePoint said_at{};

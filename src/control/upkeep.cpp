@@ -10,7 +10,9 @@
 #include "base/planted.h"
 #include "control/controller.h"
 #include "store/activity.h"
+#include "store/alarm_event.h"
 #include "store/records.h"
+#include "store/sweep.h"
 
 namespace escala {
 namespace {
@@ -132,10 +134,13 @@ void Controller::publish() {
 void Controller::sweep(TimePoint now) {
   if (store_down_ || now - swept_at_ < options_.sweep_period) return;
   swept_at_ = now;
-  const auto batch = sweep_activities(deps_.store, sweep_cursor_, now);
-  if (!batch.ok() || batch->writes.empty()) return;
-  if (const auto done = deps_.store.commit(*batch); !done.ok())
-    log_warning("control", "sweeping activities: {}", done.error().message);
+  for (const auto& batch :
+       {sweep_activities(deps_.store, sweep_cursor_, now),
+        sweep_history(deps_.store, keys::kAlarmEvents, alarm_sweep_cursor_, kMaxAlarmEvents, now - kAlarmEventsKept)}) {
+    if (!batch.ok() || batch->writes.empty()) continue;
+    if (const auto done = deps_.store.commit(*batch); !done.ok())
+      log_warning("control", "sweeping old records: {}", done.error().message);
+  }
 }
 
 void Controller::save_meta(TimePoint now) {

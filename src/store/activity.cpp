@@ -4,6 +4,7 @@
 
 #include "base/planted.h"
 #include "store/records.h"
+#include "store/sweep.h"
 
 namespace escala {
 namespace {
@@ -79,29 +80,7 @@ std::string out_of_service_cause(std::string_view why, TimePoint now) {
 }
 
 Result<Batch> sweep_activities(const Store& store, std::string& cursor, TimePoint now) {
-  Batch batch;
-  batch.durability = Durability::Lazy;
-  ESCALA_ASSIGN(const auto first, store.scan(kPrefix, cursor, 1));
-  if (first.empty()) {
-    cursor.clear();
-    return batch;
-  }
-  // Group names are escaped in keys, so the first '/' after the prefix ends the name.
-  const std::string& key = first.front().key;
-  const size_t slash = key.find('/', kPrefix.size());
-  const std::string prefix = key.substr(0, slash == std::string::npos ? key.size() : slash + 1);
-  ESCALA_ASSIGN(const auto records, store.scan(prefix));
-  const size_t surplus = records.size() > kMaxActivitiesPerGroup ? records.size() - kMaxActivitiesPerGroup : 0;
-  for (size_t i = 0; i < records.size() && batch.writes.size() < kMaxBatchWrites; ++i) {
-    if (i >= surplus) {
-      state::Activity activity;
-      const bool readable = activity.ParseFromString(records[i].value);
-      if (readable && from_us(activity.start()) + kActivitiesKept > now) break;  // ordered by start: the rest is newer
-    }
-    batch.erase(records[i].key);
-  }
-  cursor = prefix + "\x7f";  // after every key of this group: the next key part begins with a digit
-  return batch;
+  return sweep_history(store, kPrefix, cursor, kMaxActivitiesPerGroup, now - kActivitiesKept);
 }
 
 }  // namespace escala

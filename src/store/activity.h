@@ -52,8 +52,7 @@ std::string out_of_service_cause(std::string_view why, TimePoint now);
 
 // --- bounds ---------------------------------------------------------------------------------------------------------
 
-// What to delete of one group's activities: the group whose keys come first after `cursor`. Moves `cursor` on, to ""
-// after the last group, so that calling it now and then sweeps the whole store in equal small steps.
+// What to delete of one group's activities, the next after `cursor` (store/sweep.h).
 Result<Batch> sweep_activities(const Store& store, std::string& cursor, TimePoint now);
 
 }  // namespace escala

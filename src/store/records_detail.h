@@ -46,6 +46,8 @@ inline std::optional<Duration> duration_if(bool present, int64_t us) {
 
 void encode_metric(const MetricSpec& from, state::MetricSpec& to);
 MetricSpec decode_metric(const state::MetricSpec& from, Faults& faults);
+void encode_window(const MetricWindow& from, state::MetricWindow& to);
+MetricWindow decode_window(const state::MetricWindow& from, Faults& faults);
 // How a group's instances are replaced, prepared, given traffic and told about (records_upkeep.cpp).
 void encode_upkeep(const Group& from, state::Group& to);
 void decode_upkeep(const state::Group& from, Group& to, Faults& faults);

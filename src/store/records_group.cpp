@@ -137,6 +137,29 @@ Policy decode_policy(const state::Policy& from, Faults& faults) {
   return to;
 }
 
+void encode_query(const MetricQuery& from, state::MetricQuery& to) {
+  to.set_id(from.id);
+  to.set_expression(from.expression);
+  to.set_label(from.label);
+  to.set_metric_namespace(from.metric_namespace);
+  to.set_metric_name(from.metric_name);
+  for (const MetricDimension& dimension : from.dimensions) {
+    state::MetricDimension& out = *to.add_dimensions();
+    out.set_name(dimension.name);
+    out.set_value(dimension.value);
+  }
+  to.set_period(from.period.count());
+  to.set_stat(from.stat);
+  to.set_return_data(from.return_data);
+}
+MetricQuery decode_query(const state::MetricQuery& from) {
+  MetricQuery to{from.id(), from.expression(),       from.label(), from.metric_namespace(), from.metric_name(),
+                 {},        Duration{from.period()}, from.stat(),  from.return_data()};
+  for (const state::MetricDimension& dimension : from.dimensions())
+    to.dimensions.push_back({dimension.name(), dimension.value()});
+  return to;
+}
+
 void encode_alarm(const Alarm& from, state::Alarm& to) {
   to.set_name(from.name.str());
   encode_metric(from.metric, *to.mutable_metric());
@@ -148,6 +171,13 @@ void encode_alarm(const Alarm& from, state::Alarm& to) {
   to.set_missing(static_cast<uint32_t>(from.missing));
   to.set_actions_enabled(from.actions_enabled);
   for (const PolicyName& action : from.alarm_actions) to.add_alarm_actions(action.str());
+  to.set_description(from.description);
+  to.set_configured_at(to_us(from.configured_at));
+  for (const MetricQuery& query : from.queries) encode_query(query, *to.add_queries());
+  if (!from.forced) return;
+  to.mutable_forced()->set_state(static_cast<uint32_t>(from.forced->state));
+  to.mutable_forced()->set_reason(from.forced->reason);
+  to.mutable_forced()->set_at(to_us(from.forced->at));
 }
 Alarm decode_alarm(const state::Alarm& from, Faults& faults) {
   Alarm to;
@@ -161,6 +191,12 @@ Alarm decode_alarm(const state::Alarm& from, Faults& faults) {
   to.missing = faults.one_of(from.missing(), MissingData::NotBreaching, "missing data treatment");
   to.actions_enabled = from.actions_enabled();
   for (const std::string& action : from.alarm_actions()) to.alarm_actions.emplace_back(action);
+  to.description = from.description();
+  to.configured_at = from_us(from.configured_at());
+  for (const state::MetricQuery& query : from.queries()) to.queries.push_back(decode_query(query));
+  if (from.has_forced())
+    to.forced = ForcedState{faults.one_of(from.forced().state(), AlarmState::Alarm, "alarm state"),
+                            from.forced().reason(), from_us(from.forced().at())};
   return to;
 }
 

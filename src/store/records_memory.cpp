@@ -6,10 +6,10 @@ namespace escala {
 
 using records::Faults;
 
-namespace {
+namespace records {
 
 void encode_window(const MetricWindow& from, state::MetricWindow& to) {
-  records::encode_metric(from.metric, *to.mutable_metric());
+  encode_metric(from.metric, *to.mutable_metric());
   to.set_period(from.period.count());
   to.set_start(to_us(from.start));
   to.set_samples(from.samples);
@@ -33,7 +33,7 @@ void encode_window(const MetricWindow& from, state::MetricWindow& to) {
 }
 MetricWindow decode_window(const state::MetricWindow& from, Faults& faults) {
   MetricWindow to;
-  to.metric = records::decode_metric(from.metric(), faults);
+  to.metric = decode_metric(from.metric(), faults);
   to.period = Duration{from.period()};
   to.start = from_us(from.start());
   to.samples = from.samples();
@@ -52,16 +52,22 @@ MetricWindow decode_window(const state::MetricWindow& from, Faults& faults) {
   return to;
 }
 
+}  // namespace records
+
+namespace {
+
 state::AlarmMemory encode_alarm(const AlarmMemory& from) {
   state::AlarmMemory to;
   to.set_state(static_cast<uint32_t>(from.state));
   to.set_since(to_us(from.since));
   to.set_evaluated(to_us(from.evaluated));
+  to.set_forced(to_us(from.forced));
+  to.set_reason(from.reason);
   return to;
 }
 AlarmMemory decode_alarm(const state::AlarmMemory& from, Faults& faults) {
   return {faults.one_of(from.state(), AlarmState::Alarm, "alarm state"), from_us(from.since()),
-          from_us(from.evaluated())};
+          from_us(from.evaluated()), from_us(from.forced()), from.reason()};
 }
 
 state::PolicyMemory encode_policy(const PolicyMemory& from) {
@@ -110,7 +116,7 @@ void encode_offering(const OfferingKey& key, const OfferingMemory& from, state::
 void encode(const GroupMemory& from, state::GroupMemory& to) {
   for (const auto& [name, policy] : from.policies) (*to.mutable_policies())[name.str()] = encode_policy(policy);
   for (const auto& [name, alarm] : from.alarms) (*to.mutable_alarms())[name.str()] = encode_alarm(alarm);
-  for (const MetricWindow& window : from.windows) encode_window(window, *to.add_windows());
+  for (const MetricWindow& window : from.windows) records::encode_window(window, *to.add_windows());
   for (const auto& [id, sample] : from.last_samples) {
     state::LastSample& out = (*to.mutable_last_samples())[id.str()];
     out.set_incarnation(sample.incarnation);
@@ -138,7 +144,7 @@ Result<GroupMemory> decode(const state::GroupMemory& from) {
   GroupMemory to;
   for (const auto& [name, policy] : from.policies()) to.policies[PolicyName(name)] = decode_policy(policy, faults);
   for (const auto& [name, alarm] : from.alarms()) to.alarms[AlarmName(name)] = decode_alarm(alarm, faults);
-  for (const state::MetricWindow& window : from.windows()) to.windows.push_back(decode_window(window, faults));
+  for (const state::MetricWindow& window : from.windows()) to.windows.push_back(records::decode_window(window, faults));
   for (const auto& [id, sample] : from.last_samples())
     to.last_samples[InstanceId(id)] = {sample.incarnation(), sample.sequence(), from_us(sample.counted_at())};
   to.cooldown_until = from_us(from.cooldown_until());

@@ -88,6 +88,11 @@ void encode(const Snapshot& from, TimePoint now, state::Snapshot& to) {
     out.set_instance(word.instance.str());
     out.set_health(static_cast<uint32_t>(word.health));
   }
+  for (const AlarmWindow& each : from.alarm_windows) {
+    state::AlarmWindow& out = *to.add_alarm_windows();
+    out.set_alarm(each.alarm.str());
+    records::encode_window(each.window, *out.mutable_window());
+  }
   to.set_now(to_us(now));
 }
 
@@ -112,6 +117,8 @@ Result<SnapshotAt> decode(const state::Snapshot& from) {
   for (const state::TrafficWord& word : from.traffic())
     seen.traffic.push_back({InstanceId(word.instance()),
                             faults.one_of(word.health(), TrafficHealth::Draining, "word of a traffic source")});
+  for (const state::AlarmWindow& each : from.alarm_windows())
+    seen.alarm_windows.push_back({AlarmName(each.alarm()), records::decode_window(each.window(), faults)});
   to.now = from_us(from.now());
   return faults.result(std::move(to), "snapshot");
 }

@@ -82,9 +82,14 @@ Policy policy() {
   }
   return out;
 }
+MetricQuery query() {
+  return {word(),  word(), word(),     word(), word(), some([] { return MetricDimension{word(), word()}; }),
+          lapse(), word(), any<bool>()};
+}
 Alarm alarm() {
   return {id<AlarmName>(),
           metric(),
+          some(query),
           lapse(),
           any<int>(),
           any<int>(),
@@ -92,7 +97,10 @@ Alarm alarm() {
           one_of(Comparison::AtOrBelow),
           one_of(MissingData::NotBreaching),
           any<bool>(),
-          some(id<PolicyName>)};
+          some(id<PolicyName>),
+          word(),
+          moment(),
+          perhaps(ForcedState{one_of(AlarmState::Alarm), word(), moment()})};
 }
 ScheduledAction scheduled() {
   return {id<ActionName>(), perhaps(moment()),   perhaps(moment()),   word(),
@@ -206,7 +214,7 @@ Instance instance() {
   return i;
 }
 AlarmMemory alarm_memory() {
-  return {one_of(AlarmState::Alarm), moment(), moment()};
+  return {one_of(AlarmState::Alarm), moment(), moment(), moment(), word()};
 }
 Datapoint datapoint() {
   return {moment(), number(), any<uint32_t>(), any<uint32_t>(), any<uint32_t>(), any<uint32_t>()};
@@ -295,6 +303,7 @@ Snapshot snapshot() {
     return PendingLaunch{id<Token>(), id<ZoneName>(), spec(), any<int>(), moment(), perhaps(id<InstanceId>())};
   });
   s.readings = some(reading);
+  s.alarm_windows = some([] { return AlarmWindow{id<AlarmName>(), window()}; });
   s.board_unknown = perhaps(one_of(Unknown::Suspect));
   s.silent_after = lapse();
   s.inventory = {any<bool>(), moment(), any<bool>()};
