@@ -7,6 +7,8 @@
 
 #include "api/actions.h"
 #include "api/convert.h"
+#include "api/groups.h"
+#include "api/services.h"
 
 namespace escala::api {
 namespace {
@@ -33,27 +35,52 @@ std::vector<std::string> texts(const Message& message, const char* name) {
   return out;
 }
 
+// A metric's group: {AutoScalingGroupName, web}.
+void add_dimension_groups(const Message& message, std::set<std::string>& out) {
+  const FieldDescriptor* list = message.GetDescriptor()->FindFieldByName("Dimensions");
+  if (list == nullptr || !list->is_repeated() || list->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return;
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < reflection->FieldSize(message, list); ++i) {
+    const Message& dimension = reflection->GetRepeatedMessage(message, list, i);
+    const auto names = texts(dimension, "Name"), values = texts(dimension, "Value");
+    if (!names.empty() && !values.empty() && names[0] == history::kGroupDimension) out.insert(values[0]);
+  }
+}
+
 // The groups that a request is about. Empty: it names none, hence may touch any.
 std::set<std::string> groups_of(const Context& context, const Message& request) {
   std::set<std::string> out;
   for (const std::string& group : texts(request, "AutoScalingGroupName")) out.insert(group);
   if (!out.empty()) return out;
   if (const FieldDescriptor* tags = request.GetDescriptor()->FindFieldByName("Tags");
-      tags != nullptr && tags->is_repeated() && tags->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      tags != nullptr && tags->is_repeated() && tags->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+      tags->message_type()->FindFieldByName("ResourceId") != nullptr) {
     const auto* reflection = request.GetReflection();
     for (int i = 0; i < reflection->FieldSize(request, tags); ++i)
       for (const std::string& group : texts(reflection->GetRepeatedMessage(request, tags, i), "ResourceId"))
         out.insert(group);
     return out;
   }
-  for (const std::string& policy : texts(request, "PolicyName"))
-    if (const std::string group = group_name_of(policy); !group.empty()) out.insert(group);
+  add_dimension_groups(request, out);
+  for (const char* field : {"PolicyName", "AlarmActions"})
+    for (const std::string& policy : texts(request, field))
+      if (const std::string group = group_name_of(policy); !group.empty()) out.insert(group);
+  for (const char* field : {"AlarmName", "AlarmNames"})
+    for (const std::string& alarm : texts(request, field))
+      for (const GroupName& group : groups_of_alarm(context, AlarmName(alarm))) out.insert(group.str());
   for (const char* field : {"InstanceId", "InstanceIds"})
     for (const std::string& id : texts(request, field)) {
       const auto found = find_instance(context, InstanceId(id));
       if (const auto* loaded = std::get_if<0>(&found)) out.insert(loaded->group.str());
     }
   return out;
+}
+
+// As policies of AWS name operations.
+std::string_view prefix_of(const Action& action) {
+  for (const Service& service : services())
+    if (service.name == "monitoring" && service.find(action.name) != nullptr) return "cloudwatch";
+  return "autoscaling";
 }
 
 }  // namespace
@@ -108,9 +135,9 @@ std::optional<ApiError> authorize(const Context& context, const Action& action, 
   const Caller* caller = context.caller;
   if (caller == nullptr) return std::nullopt;
   const auto denied = [&](const std::string& what) {
-    return ApiError{
-        "AccessDenied", 403,
-        fmt::format("User: {} is not authorized to perform: autoscaling:{}{}", caller->key_id, action.name, what)};
+    return ApiError{"AccessDenied", 403,
+                    fmt::format("User: {} is not authorized to perform: {}:{}{}", caller->key_id, prefix_of(action),
+                                action.name, what)};
   };
   if (action.owner_only) return denied(": it is taken over the unix socket only");
   if (action.listing) {

@@ -46,13 +46,26 @@ std::string without_secrets(const Message& request) {
 
 }  // namespace
 
+Failure failure_of(const Action& action, const Faults& faults) {
+  Failure failed = failure_of(faults);
+  if (!failed || !action.parameter_codes || failed->code != "ValidationError") return failed;
+  const bool missing = std::any_of(faults.begin(), faults.end(), [](const Fault& fault) {
+    return fault.aws.find("Member must not be null") != std::string::npos;
+  });
+  failed->code = missing ? "MissingParameter" : "InvalidParameterValue";
+  return failed;
+}
+
 std::span<const Action> actions() {
   static const std::vector<Action> all = [] {
     std::vector<Action> rows;
-    for (const auto theme : {group_actions, instance_actions, launch_configuration_actions, policy_actions,
-                             schedule_actions, hook_actions, process_actions, tag_actions, activity_actions,
-                             limit_actions, access_key_actions, refresh_actions, warm_pool_actions, membership_actions,
-                             traffic_actions, notification_actions, collection_actions, own_actions})
+    for (const auto theme : {group_actions,      instance_actions, launch_configuration_actions,
+                             policy_actions,     alarm_actions,    metric_actions,
+                             schedule_actions,   hook_actions,     process_actions,
+                             tag_actions,        activity_actions, limit_actions,
+                             access_key_actions, refresh_actions,  warm_pool_actions,
+                             membership_actions, traffic_actions,  notification_actions,
+                             collection_actions, own_actions})
       for (Action& action : theme()) rows.push_back(std::move(action));
     std::sort(rows.begin(), rows.end(), [](const Action& a, const Action& b) { return a.name < b.name; });
     return rows;
@@ -72,7 +85,7 @@ Failure perform(const Context& context, const Action& action, const google::prot
     if (auto denied = authorize(context, action, request)) return denied;
     Faults faults;
     validate(request, faults);
-    ESCALA_API_TRY(failure_of(faults));
+    ESCALA_API_TRY(failure_of(action, faults));
     return action.run(context, request, response);
   };
   Failure failed = run();

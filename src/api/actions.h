@@ -24,8 +24,9 @@ struct Action {
   std::function<Failure(const Context&, const google::protobuf::Message&, google::protobuf::Message&)> run;
   // What the caller must be allowed (api/access): by default operate to change, read to read.
   Role role = Role::Read;
-  bool listing = false;     // names no group: answers about those that the caller sees
-  bool owner_only = false;  // over the unix socket only
+  bool listing = false;           // names no group: answers about those that the caller sees
+  bool owner_only = false;        // over the unix socket only
+  bool parameter_codes = false;   // MissingParameter and InvalidParameterValue where others say ValidationError
 };
 
 template <typename Request, typename Response>
@@ -72,6 +73,8 @@ std::vector<Action> group_actions();
 std::vector<Action> instance_actions();
 std::vector<Action> launch_configuration_actions();
 std::vector<Action> policy_actions();
+std::vector<Action> alarm_actions();
+std::vector<Action> metric_actions();
 std::vector<Action> schedule_actions();
 std::vector<Action> hook_actions();
 std::vector<Action> process_actions();
@@ -87,6 +90,8 @@ std::vector<Action> limit_actions();
 std::vector<Action> access_key_actions();
 std::vector<Action> own_actions();
 
+// What a check found, in the codes of the operation's service; nullopt when it found nothing.
+Failure failure_of(const Action& action, const Faults& faults);
 // Validates, asks whether the caller may, runs, and writes it down (api/audit): what every face does once it has a
 // request message.
 Failure perform(const Context& context, const Action& action, const google::protobuf::Message& request,

@@ -96,7 +96,7 @@ Built build(const GroupDocument& from, TimePoint now, const std::string& path, F
     if (auto policy = to_policy(from.policies(i), at(path, "Policies", i), faults))
       put_by_name(group.policies, std::move(*policy));
   for (int i = 0; i < from.alarms_size(); ++i)
-    if (auto alarm = to_alarm(from.alarms(i), at(path, "Alarms", i), faults))
+    if (auto alarm = to_alarm(from.alarms(i), group.name, at(path, "Alarms", i), faults))
       put_by_name(group.alarms, std::move(*alarm));
   for (int i = 0; i < from.scheduledactions_size(); ++i)
     if (auto action = to_scheduled(from.scheduledactions(i), now, at(path, "ScheduledActions", i), faults))

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "engine/model.h"
+#include "history/history.h"
 #include "store/live_table.h"
 #include "store/records.h"
 #include "store/store.h"
@@ -34,8 +35,9 @@ struct Context {
   Store& store;
   LiveTable& live;
   const Clock& clock;
-  Gate* gate = nullptr;       // null: nothing is signed, everybody is the owner (tests, tools)
-  AuditLog* audit = nullptr;  // null: nothing is written down
+  Gate* gate = nullptr;                 // null: nothing is signed, everybody is the owner (tests, tools)
+  AuditLog* audit = nullptr;            // null: nothing is written down
+  history::History* history = nullptr;  // null: no metrics are kept
   // Of the request at hand. No caller: the owner, over the unix socket, who may do everything.
   const Caller* caller = nullptr;
   std::string request_id;

@@ -8,7 +8,9 @@
 
 #include "api/autoscaling.pb.h"
 #include "api/node.h"
+#include "engine/memory.h"
 #include "engine/model.h"
+#include "history/metric.h"
 #include "store/state.pb.h"
 
 namespace escala::api {
@@ -16,11 +18,20 @@ namespace escala::api {
 // The zone of a group of processes that names none.
 inline constexpr std::string_view kDefaultZone = "local-a";
 // MetricName is then a gauge that the application exports, not one of ours.
-inline constexpr std::string_view kGaugeNamespace = "Escala/Gauge";
+inline constexpr std::string_view kGaugeNamespace = history::kGaugeNamespace;
 
 // Each adds faults with paths below `path` and answers nullopt when there was one.
 std::optional<Policy> to_policy(const ScalingPolicy& from, const std::string& path, Faults& faults);
-std::optional<Alarm> to_alarm(const MetricAlarm& from, const std::string& path, Faults& faults);
+// A metric by its CloudWatch words. Average where no statistic is named.
+std::optional<MetricSpec> to_metric(const std::string& name, const std::string& metric_namespace,
+                                    const std::string& stat, const std::string& path, Faults& faults);
+std::string statistic_text(const MetricSpec& metric);
+// An alarm of this group: over what its agents say where it names such a metric, else over the history.
+std::optional<Alarm> to_alarm(const MetricAlarm& from, const GroupName& group, const std::string& path, Faults& faults);
+MetricQuery to_query(const MetricDataQuery& from, const std::string& path, Faults& faults);
+std::vector<MetricDimension> from_dimensions(const std::vector<escala::MetricDimension>& from);
+history::MetricId to_metric_id(const std::string& metric_namespace, const std::string& name,
+                               const google::protobuf::RepeatedPtrField<MetricDimension>& dimensions);
 // now: the calendar's, to refuse what lies in the past.
 std::optional<ScheduledAction> to_scheduled(const ScheduledUpdateGroupAction& from, TimePoint now,
                                             const std::string& path, Faults& faults);
@@ -47,9 +58,15 @@ void check_whole(const Group& group, const std::string& path, Faults& faults);
 void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to);
 void from_predictive_metric(const PredictiveScaling& policy, PredictiveScalingMetricSpecification& to);
 void from_alarm(const GroupName& group, const Alarm& alarm, MetricAlarm& to);
-// The two alarms that a target tracking policy is: high grows the group, low shrinks it. As AWS makes them; they are
-// told, not kept, and go with the policy.
-std::vector<MetricAlarm> tracking_alarms(const GroupName& group, const Policy& policy);
+// The alarms that a target tracking policy is: high grows the group, low shrinks it. As AWS makes them; they are told,
+// not kept, and go with the policy.
+struct TrackingAlarm {
+  Alarm alarm;
+  bool high = false;
+};
+std::vector<TrackingAlarm> tracking_alarms(const GroupName& group, const Policy& policy);
+// As DescribeAlarms tells it: in full, and how it stands. memory null: not judged yet.
+void from_state(const GroupName& group, const Alarm& alarm, const AlarmMemory* memory, MetricAlarm& to);
 // The alarms that drive a policy: its own, or those that name it among their actions.
 void add_alarms(const Group& group, const Policy& policy, google::protobuf::RepeatedPtrField<AlarmReference>& to);
 void from_scheduled(const GroupName& group, const ScheduledAction& action, ScheduledUpdateGroupAction& to);

@@ -13,44 +13,6 @@ constexpr std::string_view kPredefined[][2] = {{"ASGAverageCPUUtilization", "CPU
                                                {"ASGAverageNetworkOut", "NetworkOut"}};
 constexpr double kUnbounded = 1e300;
 
-// A metric by its CloudWatch words. Average where no statistic is named.
-std::optional<MetricSpec> to_metric(const std::string& name, const std::string& metric_namespace,
-                                    const std::string& stat, const std::string& path, Faults& faults) {
-  MetricSpec spec;
-  if (metric_namespace == kGaugeNamespace) {
-    spec.kind = MetricKind::Gauge;
-    spec.gauge = name;
-  } else {
-    const std::optional<MetricKind> kind = metric_kind(name);
-    if (!kind || *kind == MetricKind::Gauge) {
-      std::vector<std::string> known;
-      for (size_t i = 0; i < kFixedMetrics; ++i) known.emplace_back(escala::name(static_cast<MetricKind>(i)));
-      add(faults, path + ".MetricName",
-          fmt::format("unknown metric '{}'; expected one of {}, or a gauge of the application with Namespace: {}{}",
-                      shown(name), fmt::join(known, ", "), kGaugeNamespace, did_you_mean(name, known)));
-      return std::nullopt;
-    }
-    spec.kind = *kind;
-  }
-  if (stat.empty()) return spec;
-  const std::optional<Statistic> statistic = escala::statistic(stat);
-  const std::optional<double> percentile = percentile_of(stat);
-  if (!statistic || (*statistic == Statistic::Percentile && (!percentile || *percentile <= 0 || *percentile >= 100))) {
-    add(faults, path + ".Statistic",
-        fmt::format("'{}'; expected Average, Minimum, Maximum, Sum, SampleCount or a percentile such as p99",
-                    shown(stat)));
-    return std::nullopt;
-  }
-  spec.statistic = *statistic;
-  if (spec.statistic == Statistic::Percentile) spec.percentile = *percentile;
-  return spec;
-}
-
-std::string statistic_text(const MetricSpec& metric) {
-  if (metric.statistic == Statistic::Percentile) return fmt::format("p{}", metric.percentile);
-  return std::string(name(metric.statistic));
-}
-
 void from_metric(const MetricSpec& metric, CustomizedMetricSpecification& to) {
   to.set_metricname(metric.kind == MetricKind::Gauge ? metric.gauge : std::string(name(metric.kind)));
   if (metric.kind == MetricKind::Gauge) to.set_namespace_(std::string(kGaugeNamespace));
@@ -288,6 +250,43 @@ void from_kind(const PredictiveScaling& policy, ScalingPolicy& to) {
 
 }  // namespace
 
+std::optional<MetricSpec> to_metric(const std::string& name, const std::string& metric_namespace,
+                                    const std::string& stat, const std::string& path, Faults& faults) {
+  MetricSpec spec;
+  if (metric_namespace == kGaugeNamespace) {
+    spec.kind = MetricKind::Gauge;
+    spec.gauge = name;
+  } else {
+    const std::optional<MetricKind> kind = metric_kind(name);
+    if (!kind || *kind == MetricKind::Gauge) {
+      std::vector<std::string> known;
+      for (size_t i = 0; i < kFixedMetrics; ++i) known.emplace_back(escala::name(static_cast<MetricKind>(i)));
+      add(faults, path + ".MetricName",
+          fmt::format("unknown metric '{}'; expected one of {}, or a gauge of the application with Namespace: {}{}",
+                      shown(name), fmt::join(known, ", "), kGaugeNamespace, did_you_mean(name, known)));
+      return std::nullopt;
+    }
+    spec.kind = *kind;
+  }
+  if (stat.empty()) return spec;
+  const std::optional<Statistic> statistic = escala::statistic(stat);
+  const std::optional<double> percentile = percentile_of(stat);
+  if (!statistic || (*statistic == Statistic::Percentile && (!percentile || *percentile <= 0 || *percentile >= 100))) {
+    add(faults, path + ".Statistic",
+        fmt::format("'{}'; expected Average, Minimum, Maximum, Sum, SampleCount or a percentile such as p99",
+                    shown(stat)));
+    return std::nullopt;
+  }
+  spec.statistic = *statistic;
+  if (spec.statistic == Statistic::Percentile) spec.percentile = *percentile;
+  return spec;
+}
+
+std::string statistic_text(const MetricSpec& metric) {
+  if (metric.statistic == Statistic::Percentile) return fmt::format("p{}", metric.percentile);
+  return std::string(name(metric.statistic));
+}
+
 void from_predictive_metric(const PredictiveScaling& policy, PredictiveScalingMetricSpecification& to) {
   to.set_targetvalue(policy.target);
   if (policy.metric.statistic == Statistic::Average)
@@ -364,80 +363,6 @@ void from_policy(const GroupName& group, const Policy& policy, ScalingPolicy& to
     to.set_scalingadjustment(simple.adjustment);
     if (simple.cooldown) to.set_cooldown(whole_seconds(*simple.cooldown));
   }
-}
-
-std::vector<MetricAlarm> tracking_alarms(const GroupName& group, const Policy& policy) {
-  const auto* tracking = std::get_if<TargetTracking>(&policy.kind);
-  if (tracking == nullptr) return {};
-  std::vector<MetricAlarm> out;
-  for (const bool high : {true, false}) {
-    if (!high && tracking->disable_scale_in) continue;
-    Alarm alarm;
-    alarm.name = AlarmName(fmt::format("TargetTracking-{}-Alarm{}-{}", group, high ? "High" : "Low", policy.name));
-    alarm.metric = tracking->metric;
-    alarm.period = tracking->period;
-    alarm.evaluation_periods = alarm.datapoints_to_alarm = high ? tracking->datapoints_out : tracking->datapoints_in;
-    alarm.threshold = tracking->target * (high ? 1 + tracking->tolerance_out : 1 - tracking->tolerance_in);
-    alarm.comparison = high ? Comparison::Above : Comparison::Below;
-    from_alarm(group, alarm, out.emplace_back());
-    out.back().clear_alarmactions();
-    out.back().add_alarmactions(policy_arn(group, policy.name));
-  }
-  return out;
-}
-
-void add_alarms(const Group& group, const Policy& policy, google::protobuf::RepeatedPtrField<AlarmReference>& to) {
-  const auto add_one = [&](const std::string& name) {
-    AlarmReference& alarm = *to.Add();
-    alarm.set_alarmname(name);
-    alarm.set_alarmarn(alarm_arn(name));
-  };
-  for (const MetricAlarm& alarm : tracking_alarms(group.name, policy)) add_one(alarm.alarmname());
-  for (const Alarm& alarm : group.alarms)
-    if (std::find(alarm.alarm_actions.begin(), alarm.alarm_actions.end(), policy.name) != alarm.alarm_actions.end())
-      add_one(alarm.name.str());
-}
-
-std::optional<Alarm> to_alarm(const MetricAlarm& from, const std::string& path, Faults& faults) {
-  const size_t before = faults.size();
-  Alarm to;
-  to.name = AlarmName(from.alarmname());
-  if (from.has_statistic() && from.has_extendedstatistic())
-    add(faults, path, "Statistic and ExtendedStatistic exclude each other");
-  const std::string stat = from.has_extendedstatistic() ? from.extendedstatistic() : from.statistic();
-  if (const auto metric = to_metric(from.metricname(), from.namespace_(), stat, path, faults)) to.metric = *metric;
-  to.period = std::chrono::seconds(from.period());
-  to.evaluation_periods = from.evaluationperiods();
-  to.datapoints_to_alarm = from.has_datapointstoalarm() ? from.datapointstoalarm() : from.evaluationperiods();
-  if (to.datapoints_to_alarm > to.evaluation_periods)
-    add(faults, path + ".DatapointsToAlarm",
-        fmt::format("{} is more than EvaluationPeriods {}", to.datapoints_to_alarm, to.evaluation_periods));
-  to.threshold = from.threshold();
-  to.comparison = comparison(from.comparisonoperator()).value_or(Comparison::Above);
-  if (from.has_treatmissingdata()) to.missing = missing_data(from.treatmissingdata()).value_or(MissingData::Missing);
-  to.actions_enabled = !from.has_actionsenabled() || from.actionsenabled();
-  for (const std::string& action : from.alarmactions()) to.alarm_actions.emplace_back(policy_name_of(action));
-  return faults.size() == before ? std::optional(to) : std::nullopt;
-}
-
-void from_alarm(const GroupName& group, const Alarm& alarm, MetricAlarm& to) {
-  to.set_autoscalinggroupname(group.str());
-  to.set_alarmname(alarm.name.str());
-  const bool gauge = alarm.metric.kind == MetricKind::Gauge;
-  to.set_metricname(gauge ? alarm.metric.gauge : std::string(name(alarm.metric.kind)));
-  if (gauge) to.set_namespace_(std::string(kGaugeNamespace));
-  if (alarm.metric.statistic == Statistic::Percentile)
-    to.set_extendedstatistic(statistic_text(alarm.metric));
-  else
-    to.set_statistic(statistic_text(alarm.metric));
-  to.set_period(whole_seconds(alarm.period));
-  to.set_evaluationperiods(alarm.evaluation_periods);
-  to.set_datapointstoalarm(alarm.datapoints_to_alarm);
-  to.set_threshold(alarm.threshold);
-  to.set_comparisonoperator(std::string(name(alarm.comparison)));
-  to.set_treatmissingdata(std::string(name(alarm.missing)));
-  to.set_actionsenabled(alarm.actions_enabled);
-  for (const PolicyName& policy : alarm.alarm_actions) to.add_alarmactions(policy.str());
 }
 
 }  // namespace escala::api

@@ -169,7 +169,9 @@ class Filler {
     if (!value)
       return fault(path, node, fmt::format("{}; expected {}", value.error().message, expectation(field)),
                    "Member must be a finite number");
-    into.GetReflection()->SetDouble(&into, &field, *value);
+    const auto* reflection = into.GetReflection();
+    return field.is_repeated() ? reflection->AddDouble(&into, &field, *value)
+                               : reflection->SetDouble(&into, &field, *value);
   }
 
   const FillOptions& options_;

@@ -215,6 +215,34 @@ Failure set_desired_capacity(const Context& context, const SetDesiredCapacityReq
 
 }  // namespace
 
+std::variant<std::vector<LoadedGroup>, ApiError> visible_groups(const Context& context, bool has_name,
+                                                                const std::string& name) {
+  if (!has_name) {
+    auto groups = load_groups(context, {}, SIZE_MAX);
+    if (auto* all = std::get_if<0>(&groups))
+      std::erase_if(*all, [&](const LoadedGroup& each) { return !sees(context, each.group.name.str()); });
+    return groups;
+  }
+  if (!sees(context, name)) return std::vector<LoadedGroup>{};
+  auto record = context.store.get(keys::group(GroupName(name)));
+  if (!record) return from_error(record.error());
+  if (!*record) return std::vector<LoadedGroup>{};
+  ESCALA_API_LOAD(LoadedGroup loaded, load_group(context, GroupName(name)));
+  return std::vector<LoadedGroup>{std::move(loaded)};
+}
+
+std::variant<GroupMemory, ApiError> load_memory(const Context& context, const GroupName& name) {
+  const std::string key = keys::memory(name);
+  auto record = context.store.get(key);
+  if (!record) return from_error(record.error());
+  if (!*record) return GroupMemory{};
+  auto read = parse<state::GroupMemory>(key, (*record)->value);
+  if (!read) return from_error(read.error());
+  auto decoded = decode(*read);
+  if (!decoded) return from_error(decoded.error());
+  return std::move(*decoded);
+}
+
 Failure check_room_for_group(const Context& context) {
   auto groups = context.store.scan(keys::kGroups, {}, kMaxGroups);
   if (!groups) return from_error(groups.error());

@@ -6,6 +6,13 @@
 
 namespace escala::api {
 
+// The groups that a Describe may speak of: the one named, else all that the caller sees.
+std::variant<std::vector<LoadedGroup>, ApiError> visible_groups(const Context& context, bool has_name,
+                                                                const std::string& name);
+// The groups that have an alarm of this name, kept or told by a policy.
+std::vector<GroupName> groups_of_alarm(const Context& context, const AlarmName& alarm);
+// What the group remembers; empty before its first decision.
+std::variant<GroupMemory, ApiError> load_memory(const Context& context, const GroupName& name);
 // LimitExceeded when kMaxGroups are there.
 Failure check_room_for_group(const Context& context);
 // Makes the group launch this spec from now on; the batch then insists that the spec still exists.

@@ -319,6 +319,82 @@ TEST_F(Api, PoliciesAlarmsSchedulesHooksAndTags) {
   EXPECT_TRUE(group().suspended.none());
 }
 
+TEST_F(Api, AlarmsOverTheHistory) {
+  make_group();
+  const std::string alarm =
+      R"({"AlarmName":"deep","EvaluationPeriods":1,"Threshold":10,"ComparisonOperator":"GreaterThanThreshold")";
+  const std::string custom = alarm + R"(,"Namespace":"MyApp","MetricName":"Depth","Period":10)";
+  EXPECT_THAT(refused("PutMetricAlarm", custom + "}"), HasSubstr("An alarm is one of an Auto Scaling group here"));
+  EXPECT_THAT(refused("PutMetricAlarm", custom + R"(,"AutoScalingGroupName":"web","Statistic":"Most"})"),
+              HasSubstr("Most"));
+  EXPECT_EQ(call("PutMetricAlarm", custom + R"(,"AutoScalingGroupName":"web","Statistic":"Sum"})"), "{}");
+  EXPECT_THAT(call("DescribeAlarms", R"({"AlarmNames":["deep"]})"),
+              testing::AllOf(HasSubstr(R"("Namespace":"MyApp")"), HasSubstr(R"("Statistic":"Sum")")));
+  EXPECT_THAT(call("DescribeAlarmsForMetric", R"({"Namespace":"MyApp","MetricName":"Depth"})"), HasSubstr("deep"));
+  EXPECT_THAT(call("DescribeAlarmsForMetric", R"({"Namespace":"MyApp","MetricName":"Depth","Statistic":"Average"})"),
+              testing::Not(HasSubstr("deep")));
+
+  // Metric math: one query returns data, and what it reads is there.
+  const std::string m1 =
+      R"({"Id":"m1","ReturnData":false,"MetricStat":{"Metric":{"Namespace":"MyApp","MetricName":"Depth"},"Period":60,"Stat":"Sum"}})";
+  const auto math = [&](const std::string& queries) {
+    return alarm + R"(,"AutoScalingGroupName":"web","Metrics":[)" + queries + "]}";
+  };
+  EXPECT_THAT(refused("PutMetricAlarm", math(m1)), HasSubstr("0 of the queries return data"));
+  EXPECT_THAT(refused("PutMetricAlarm", math(m1 + R"(,{"Id":"e","Expression":"m1 / m2"})")), HasSubstr("m2"));
+  EXPECT_EQ(call("PutMetricAlarm", math(m1 + R"(,{"Id":"e","Expression":"m1 / 2"})")), "{}");
+  ASSERT_EQ(group().alarms.size(), 1u);  // the same name: it has become this one
+  EXPECT_EQ(group().alarms[0].queries.size(), 2u);
+
+  // States are set by their name; the engine carries it out.
+  EXPECT_THAT(refused("SetAlarmState", R"({"AlarmName":"none","StateValue":"OK","StateReason":"r"})"),
+              HasSubstr("Unknown alarm: none"));
+  EXPECT_EQ(call("SetAlarmState", R"({"AlarmName":"deep","StateValue":"ALARM","StateReason":"drill"})"), "{}");
+  ASSERT_TRUE(group().alarms[0].forced);
+  EXPECT_EQ(group().alarms[0].forced->state, AlarmState::Alarm);
+  EXPECT_EQ(call("DisableAlarmActions", R"({"AlarmNames":["deep"]})"), "{}");
+  EXPECT_FALSE(group().alarms[0].actions_enabled);
+  EXPECT_THAT(call("DescribeAlarmHistory", R"({"AlarmName":"deep"})"), HasSubstr("actions are disabled"));
+
+  // A name is one alarm in the whole fleet: put in another group, it leaves this one.
+  make_group("db");
+  EXPECT_EQ(call("PutMetricAlarm", custom + R"(,"AutoScalingGroupName":"db","Statistic":"Sum"})"), "{}");
+  EXPECT_TRUE(group().alarms.empty());
+  EXPECT_EQ(group("db").alarms.size(), 1u);
+  EXPECT_THAT(refused("DeleteAlarms", R"({"AlarmNames":["deep","none"]})"), HasSubstr("Unknown alarm: none"));
+  EXPECT_EQ(call("DeleteAlarms", R"({"AlarmNames":["deep"]})"), "{}");
+  EXPECT_TRUE(group("db").alarms.empty());
+}
+
+TEST_F(Api, MetricsArePutAndRead) {
+  EXPECT_THAT(refused("PutMetricData", R"({"Namespace":"MyApp","MetricData":[{"MetricName":"Depth","Value":1}]})"),
+              HasSubstr("metrics are not kept here"));
+  const auto history = history::History::open({}).value();
+  context_.history = history.get();
+  const auto datum = [&](const std::string& what) {
+    return call("PutMetricData", R"({"Namespace":"MyApp","MetricData":[{"MetricName":"Depth")" + what + "}]}");
+  };
+  EXPECT_THAT(datum(""), HasSubstr("one of Value, Values and StatisticValues is needed"));
+  EXPECT_THAT(datum(R"(,"Value":1,"Values":[2])"), HasSubstr("exclude each other"));
+  EXPECT_THAT(datum(R"(,"Value":1e300)"), HasSubstr("less than or equal to 1000000000000000"));
+  EXPECT_THAT(datum(R"(,"Values":[1,2],"Counts":[1])"), HasSubstr("2 Values and 1 Counts"));
+  EXPECT_THAT(datum(R"(,"Value":1,"Timestamp":"2026-01-01T00:00:00Z")"), HasSubstr("at most two weeks ago"));
+  EXPECT_THAT(call("PutMetricData", R"({"Namespace":"AWS/EC2","MetricData":[{"MetricName":"x","Value":1}]})"),
+              HasSubstr("services' own"));
+  EXPECT_EQ(datum(R"(,"Values":[10,20],"Counts":[1,3],"Timestamp":"2026-11-23T11:58:30Z")"), "{}");
+  const std::string range = R"("StartTime":"2026-11-23T11:50:00Z","EndTime":"2026-11-23T12:00:00Z")";
+  EXPECT_THAT(call("GetMetricStatistics",
+                   R"({"Namespace":"MyApp","MetricName":"Depth","Period":60,"Statistics":["Average","SampleCount"],)" +
+                       range + "}"),
+              testing::AllOf(HasSubstr(R"("Average":17.5)"), HasSubstr(R"("SampleCount":4)")));
+  EXPECT_THAT(call("GetMetricData",
+                   R"({"MetricDataQueries":[{"Id":"m1","ReturnData":false,"MetricStat":{"Metric":{"Namespace":"MyApp",)"
+                   R"("MetricName":"Depth"},"Period":60,"Stat":"Sum"}},{"Id":"e","Expression":"m1 * 2"}],)" +
+                       range + "}"),
+              testing::AllOf(HasSubstr(R"("Values":[140])"), testing::Not(HasSubstr(R"("Id":"m1")"))));
+  EXPECT_THAT(call("ListMetrics", "{}"), HasSubstr(R"("MetricName":"Depth")"));
+}
+
 TEST_F(Api, PausesAndResumesGroupAndFleet) {
   make_group();
   EXPECT_EQ(call("Pause", R"({"AutoScalingGroupName":"web","Reason":"maintenance"})"), "{}");

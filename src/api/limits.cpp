@@ -1,32 +1,10 @@
 // The operations that answer what there is: fixed lists, and how much of everything is in use.
 #include "api/actions.h"
+#include "engine/group_metrics.h"
 #include "engine/model.h"
 
 namespace escala::api {
 namespace {
-
-constexpr std::string_view kGroupMetrics[] = {
-    "GroupMinSize",
-    "GroupMaxSize",
-    "GroupDesiredCapacity",
-    "GroupInServiceInstances",
-    "GroupInServiceCapacity",
-    "GroupPendingInstances",
-    "GroupPendingCapacity",
-    "GroupTerminatingInstances",
-    "GroupTerminatingCapacity",
-    "GroupStandbyInstances",
-    "GroupStandbyCapacity",
-    "GroupTotalInstances",
-    "GroupTotalCapacity",
-    "WarmPoolDesiredCapacity",
-    "WarmPoolWarmedCapacity",
-    "WarmPoolPendingCapacity",
-    "WarmPoolTerminatingCapacity",
-    "WarmPoolTotalCapacity",
-    "GroupAndWarmPoolDesiredCapacity",
-    "GroupAndWarmPoolTotalCapacity",
-};
 
 Failure account_limits(const Context& context, const Empty&, DescribeAccountLimitsResponse& response) {
   auto groups = context.store.scan(keys::kGroups);
@@ -62,7 +40,7 @@ Failure hook_types(const Context&, const Empty&, DescribeLifecycleHookTypesRespo
 }
 
 Failure metric_types(const Context&, const Empty&, DescribeMetricCollectionTypesResponse& response) {
-  for (const std::string_view metric : kGroupMetrics) response.add_metrics()->set_metric(std::string(metric));
+  for (const std::string_view metric : group_metric_names()) response.add_metrics()->set_metric(std::string(metric));
   response.add_granularities()->set_granularity("1Minute");
   return std::nullopt;
 }

@@ -4,9 +4,9 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
-#include "api/collection.h"
 #include "api/convert.h"
 #include "api/routes.h"
+#include "engine/group_metrics.h"
 
 namespace escala::api {
 namespace {
@@ -64,7 +64,9 @@ void add_collected(const Context& context, const Group& group, Families& familie
   const auto loaded = load_instances(context, group.name);
   const auto* instances = std::get_if<0>(&loaded);
   if (instances == nullptr) return;
-  const auto values = group_metrics(group, *instances);
+  std::vector<Instance> members;
+  for (const LoadedInstance& each : *instances) members.push_back(each.instance);
+  const auto values = group_metrics(group, members);
   for (const std::string& name : group.collected_metrics)
     if (const auto value = values.find(name); value != values.end())
       families.add("escala_aws_autoscaling", "The metrics of the group that EnableMetricsCollection publishes.",

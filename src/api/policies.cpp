@@ -1,5 +1,4 @@
-// PutScalingPolicy, DescribePolicies, DeletePolicy, ExecutePolicy; and alarms with CloudWatch's names: PutMetricAlarm,
-// DescribeAlarms, DeleteAlarms.
+// PutScalingPolicy, DescribePolicies, DeletePolicy, ExecutePolicy, GetPredictiveScalingForecast.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -40,29 +39,12 @@ Failure put_policy(const Context& context, const ScalingPolicy& request, PutScal
   });
 }
 
-// The groups that a Describe may speak of: the one named, else all.
-std::variant<std::vector<LoadedGroup>, ApiError> groups_of(const Context& context, bool has_name,
-                                                           const std::string& name) {
-  if (!has_name) {
-    auto groups = load_groups(context, {}, SIZE_MAX);
-    if (auto* all = std::get_if<0>(&groups))
-      std::erase_if(*all, [&](const LoadedGroup& each) { return !sees(context, each.group.name.str()); });
-    return groups;
-  }
-  if (!sees(context, name)) return std::vector<LoadedGroup>{};
-  auto record = context.store.get(keys::group(GroupName(name)));
-  if (!record) return from_error(record.error());
-  if (!*record) return std::vector<LoadedGroup>{};
-  ESCALA_API_LOAD(LoadedGroup loaded, load_group(context, GroupName(name)));
-  return std::vector<LoadedGroup>{std::move(loaded)};
-}
-
 Failure describe_policies(const Context& context, const DescribePoliciesRequest& request,
                           DescribePoliciesResponse& response) {
   constexpr std::string_view kOperation = "DescribePolicies";
   ESCALA_API_LOAD(const std::string after, page_start(context, kOperation, request));
   ESCALA_API_LOAD(const std::vector<LoadedGroup> groups,
-                  groups_of(context, request.has_autoscalinggroupname(), request.autoscalinggroupname()));
+                  visible_groups(context, request.has_autoscalinggroupname(), request.autoscalinggroupname()));
   std::string last = after;
   for (const LoadedGroup& loaded : groups)
     for (const Policy& policy : loaded.group.policies) {
@@ -152,57 +134,6 @@ Failure execute_policy(const Context& context, const ExecutePolicyRequest& reque
   });
 }
 
-Failure put_alarm(const Context& context, const MetricAlarm& request, Empty&) {
-  if (!request.has_autoscalinggroupname()) return missing("autoScalingGroupName");
-  return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
-    Faults faults;
-    auto alarm = to_alarm(request, "", faults);
-    ESCALA_API_TRY(failure_of(faults));
-    put_by_name(loaded.group.alarms, *alarm);
-    if (loaded.group.alarms.size() > kMaxPartsPerGroup)
-      return limit_exceeded(fmt::format("a group takes at most {} alarms", kMaxPartsPerGroup));
-    check_whole(loaded.group, "", faults);
-    return failure_of(faults);
-  });
-}
-
-Failure describe_alarms(const Context& context, const DescribeAlarmsRequest& request,
-                        DescribeAlarmsResponse& response) {
-  ESCALA_API_LOAD(const std::vector<LoadedGroup> groups,
-                  groups_of(context, request.has_autoscalinggroupname(), request.autoscalinggroupname()));
-  for (const LoadedGroup& loaded : groups) {
-    const std::string key = keys::memory(loaded.group.name);
-    auto record = context.store.get(key);
-    if (!record) return from_error(record.error());
-    state::GroupMemory memory;
-    if (*record) {
-      auto read = parse<state::GroupMemory>(key, (*record)->value);
-      if (!read) return from_error(read.error());
-      memory = std::move(*read);
-    }
-    for (const Alarm& alarm : loaded.group.alarms) {
-      if (!wants(request.alarmnames(), alarm.name.str())) continue;
-      MetricAlarm& out = *response.add_metricalarms();
-      from_alarm(loaded.group.name, alarm, out);
-      const auto known = memory.alarms().find(alarm.name.str());
-      const auto state = known == memory.alarms().end() ? AlarmState::InsufficientData
-                                                        : static_cast<AlarmState>(std::min(known->second.state(), 2U));
-      out.set_statevalue(std::string(name(state)));
-    }
-  }
-  return std::nullopt;
-}
-
-Failure delete_alarms(const Context& context, const DeleteAlarmsRequest& request, Empty&) {
-  return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
-    for (const std::string& name : request.alarmnames())
-      if (std::erase_if(loaded.group.alarms, [&](const Alarm& alarm) { return alarm.name.str() == name; }) == 0)
-        return validation_error(
-            fmt::format("AlarmName not found - no alarm '{}' in group {}", shown(name), loaded.group.name));
-    return std::nullopt;
-  });
-}
-
 // Hour by hour, as AWS tells it.
 Failure get_forecast(const Context& context, const GetPredictiveScalingForecastRequest& request,
                      GetPredictiveScalingForecastResponse& response) {
@@ -218,17 +149,7 @@ Failure get_forecast(const Context& context, const GetPredictiveScalingForecastR
   constexpr Duration kLongest{30 * 24h};
   if (*end <= *start || *end - *start > kLongest)
     return validation_error("EndTime must be after StartTime, and at most 30 days after it");
-  const std::string key = keys::memory(loaded.group.name);
-  auto record = context.store.get(key);
-  if (!record) return from_error(record.error());
-  GroupMemory memory;
-  if (*record) {
-    auto read = parse<state::GroupMemory>(key, (*record)->value);
-    if (!read) return from_error(read.error());
-    auto decoded = decode(*read);
-    if (!decoded) return from_error(decoded.error());
-    memory = std::move(*decoded);
-  }
+  ESCALA_API_LOAD(GroupMemory memory, load_memory(context, loaded.group.name));
   const ForecastMemory& forecast = memory.policies[wanted].forecast.get();
   if (forecast.newest == 0) return validation_error(fmt::format("Policy {} has no forecast yet", wanted));
   LoadForecast& load = *response.add_loadforecast();
@@ -247,14 +168,9 @@ Failure get_forecast(const Context& context, const GetPredictiveScalingForecastR
 }  // namespace
 
 std::vector<Action> policy_actions() {
-  return {row("GetPredictiveScalingForecast", kReads, get_forecast),
-          row("PutScalingPolicy", kChanges, put_policy),
-          listing_row("DescribePolicies", describe_policies),
-          row("DeletePolicy", kChanges, delete_policy),
-          row("ExecutePolicy", kChanges, execute_policy),
-          row("PutMetricAlarm", kChanges, put_alarm),
-          listing_row("DescribeAlarms", describe_alarms),
-          row("DeleteAlarms", kChanges, delete_alarms)};
+  return {row("GetPredictiveScalingForecast", kReads, get_forecast), row("PutScalingPolicy", kChanges, put_policy),
+          listing_row("DescribePolicies", describe_policies), row("DeletePolicy", kChanges, delete_policy),
+          row("ExecutePolicy", kChanges, execute_policy)};
 }
 
 }  // namespace escala::api

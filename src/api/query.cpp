@@ -213,6 +213,21 @@ void append_json_value(std::string& out, const Message& message, const FieldDesc
   }
 }
 
+void append_json_map(std::string& out, const Message& message, const FieldDescriptor& field) {
+  const auto* reflection = message.GetReflection();
+  const FieldDescriptor& key = *field.message_type()->map_key();
+  const FieldDescriptor& value = *field.message_type()->map_value();
+  out += '{';
+  for (int i = 0; i < reflection->FieldSize(message, &field); ++i) {
+    const Message& pair = reflection->GetRepeatedMessage(message, &field, i);
+    if (i > 0) out += ',';
+    append_json_value(out, pair, key, -1);
+    out += ':';
+    append_json_value(out, pair, value, -1);
+  }
+  out += '}';
+}
+
 // As the XML writer: AWS's fields alone, lists also when empty.
 void append_json(std::string& out, const Message& message) {
   constexpr int kFirstOfOurs = 1000;
@@ -222,13 +237,16 @@ void append_json(std::string& out, const Message& message) {
   bool first = true;
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor& field = *descriptor->field(i);
-    if (field.number() >= kFirstOfOurs || field.options().GetExtension(rules).request_only() || field.is_map())
-      continue;
+    if (field.number() >= kFirstOfOurs || field.options().GetExtension(rules).request_only()) continue;
     if (!field.is_repeated() && !reflection->HasField(message, &field)) continue;
     out += (first ? "" : ",") + json_quote(wire_name(field)) + ":";
     first = false;
     if (!field.is_repeated()) {
       append_json_value(out, message, field, -1);
+      continue;
+    }
+    if (field.is_map()) {
+      append_json_map(out, message, field);
       continue;
     }
     out += '[';
@@ -255,7 +273,7 @@ Failure run(const Context& context, const Action& action, const Message& request
             Message& response) {
   if (context.gate != nullptr)
     ESCALA_API_TRY(context.gate->take_turn(context.caller == nullptr ? "" : context.caller->key_id, action.changes));
-  ESCALA_API_TRY(failure_of(faults));
+  ESCALA_API_TRY(failure_of(action, faults));
   return perform(context, action, request, response);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -60,9 +61,9 @@ void append_fields_json(std::string& out, const Descriptor& shape, bool request)
     const char* is = !rules_of(field).refused().empty()   ? "refused"
                      : !rules_of(field).ignored().empty() ? "ignored"
                                                           : "honoured";
-    out +=
-        fmt::format(R"({}{}:{{"type":"{}","list":{},"required":{},"is":"{}")", first ? "" : ",",
-                    json_quote(wire_name(field)), type_of(field), field.is_repeated(), rules_of(field).required(), is);
+    out += fmt::format(R"({}{}:{{"type":"{}","list":{},"required":{},"is":"{}")", first ? "" : ",",
+                       json_quote(wire_name(field)), type_of(field), field.is_repeated() && !field.is_map(),
+                       rules_of(field).required(), is);
     first = false;
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field.is_map()) {
       out += ",\"fields\":";
@@ -131,46 +132,12 @@ std::string answer_words(const Descriptor& shape, Shapes& shapes) {
   return out.empty() ? "nothing" : out;
 }
 
-}  // namespace
-
-std::string reference_json() {
-  std::string out = "{\"operations\":{";
-  bool first = true;
-  for (const std::string_view name : autoscaling_operations()) {
-    const Action* action = find_action(name);
-    out += fmt::format("{}{}:", first ? "" : ",", json_quote(name));
-    first = false;
-    if (action == nullptr) {
-      out += "null";
-      continue;
-    }
-    out += "{\"request\":";
-    append_fields_json(out, *action->request->GetDescriptor(), true);
-    out += ",\"answer\":";
-    if (action->response->GetDescriptor() == Empty::descriptor())
-      out += "null";
-    else
-      append_fields_json(out, *action->response->GetDescriptor(), false);
-    out += '}';
-  }
-  return out + "}}\n";
-}
-
-std::string reference_markdown() {
-  size_t served = 0;
-  for (const std::string_view name : autoscaling_operations()) served += find_action(name) != nullptr ? 1 : 0;
-  std::string out = fmt::format(
-      "# EC2 Auto Scaling operations\n"
-      "Made by `escala reference api`; a test holds it against the program. {} of {} operations of 2011-01-01 are "
-      "served.\n\n"
-      "A field is *honoured*; or *ignored*: taken without effect, and the answer carries the header `x-escala-warning` "
-      "with the reason; or *refused*: a request that sets it fails with ValidationError and changes nothing. Unknown "
-      "parameters are ignored with the same header. The role is what an access key needs on the groups that the "
-      "request "
-      "names ([AWS clients](../guide/aws-clients.md)).\n\n",
-      served, autoscaling_operations().size());
-  Shapes shapes;
-  for (const std::string_view name : autoscaling_operations()) {
+void append_service(std::string& out, const Service& service, Shapes& shapes) {
+  const auto served = std::count_if(service.operations.begin(), service.operations.end(),
+                                    [](std::string_view name) { return find_action(name) != nullptr; });
+  out += fmt::format("# {} operations\n{} operations of {}{}.\n\n", service.title, served, service.version,
+                     served == static_cast<ptrdiff_t>(service.operations.size()) ? "" : "; the others are not served");
+  for (const std::string_view name : service.operations) {
     const Action* action = find_action(name);
     out += fmt::format("## {}\n", name);
     if (action == nullptr) {
@@ -182,6 +149,48 @@ std::string reference_markdown() {
     append_table(out, *action->request->GetDescriptor(), true, shapes);
     out += "Answer: " + answer_words(*action->response->GetDescriptor(), shapes) + ".\n\n";
   }
+}
+
+}  // namespace
+
+std::string reference_json() {
+  std::string out = "{\"services\":{";
+  for (const Service& service : services()) {
+    out += fmt::format("{}{}:{{", service.name == services()[0].name ? "" : ",", json_quote(service.name));
+    bool first = true;
+    for (const std::string_view name : service.operations) {
+      const Action* action = find_action(name);
+      out += fmt::format("{}{}:", first ? "" : ",", json_quote(name));
+      first = false;
+      if (action == nullptr) {
+        out += "null";
+        continue;
+      }
+      out += "{\"request\":";
+      append_fields_json(out, *action->request->GetDescriptor(), true);
+      out += ",\"answer\":";
+      if (action->response->GetDescriptor() == Empty::descriptor())
+        out += "null";
+      else
+        append_fields_json(out, *action->response->GetDescriptor(), false);
+      out += '}';
+    }
+    out += '}';
+  }
+  return out + "}}\n";
+}
+
+std::string reference_markdown() {
+  std::string out =
+      "# Operations\n"
+      "Made by `escala reference api`; a test holds it against the program.\n\n"
+      "A field is *honoured*; or *ignored*: taken without effect, and the answer carries the header `x-escala-warning` "
+      "with the reason; or *refused*: a request that sets it fails with ValidationError and changes nothing. Unknown "
+      "parameters are ignored with the same header. The role is what an access key needs on the groups that the "
+      "request "
+      "names ([AWS clients](../guide/aws-clients.md)).\n\n";
+  Shapes shapes;
+  for (const Service& service : services()) append_service(out, service, shapes);
   out += "# Structures\n\n";
   std::map<std::string, std::string> told;
   for (bool more = true; more;) {

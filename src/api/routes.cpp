@@ -56,7 +56,7 @@ Answer operation(const Context& shared, std::string_view name, const Head& head,
   const std::unique_ptr<google::protobuf::Message> request(action->request->New()), response(action->response->New());
   Faults faults;
   fill(*request, *node, {.plain_text = false, .null_is_absent = true}, faults, nullptr);
-  if (auto failed = failure_of(faults)) return error_answer(*failed, request_id);
+  if (auto failed = failure_of(*action, faults)) return error_answer(*failed, request_id);
   if (auto failed = perform(context, *action, *request, *response)) return error_answer(*failed, request_id);
   auto json = to_json(*response);
   if (!json) return error_answer(from_error(json.error()), request_id);

@@ -438,10 +438,13 @@ struct Server::State {
 };
 
 Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions options)
-    : state_(std::make_unique<State>(
-          Context{
-              .store = store, .live = live, .clock = clock, .balanced = options.balanced, .launch_wait = kLaunchWait},
-          std::move(options))) {}
+    : state_(std::make_unique<State>(Context{.store = store,
+                                             .live = live,
+                                             .clock = clock,
+                                             .history = options.history,
+                                             .balanced = options.balanced,
+                                             .launch_wait = kLaunchWait},
+                                     std::move(options))) {}
 
 Server::~Server() {
   stop();

@@ -75,11 +75,27 @@ constexpr auto kAutoScaling = std::to_array<std::string_view>({
     "UpdateAutoScalingGroup",
 });
 
-const Action* find_autoscaling(std::string_view name) {
-  return std::binary_search(kAutoScaling.begin(), kAutoScaling.end(), name) ? find_action(name) : nullptr;
+constexpr auto kCloudWatch = std::to_array<std::string_view>({
+    "DeleteAlarms",
+    "DescribeAlarmHistory",
+    "DescribeAlarms",
+    "DescribeAlarmsForMetric",
+    "DisableAlarmActions",
+    "EnableAlarmActions",
+    "GetMetricData",
+    "GetMetricStatistics",
+    "ListMetrics",
+    "PutMetricAlarm",
+    "PutMetricData",
+    "SetAlarmState",
+});
+
+template <const auto& kNames>
+const Action* find_among(std::string_view name) {
+  return std::binary_search(kNames.begin(), kNames.end(), name) ? find_action(name) : nullptr;
 }
 
-constexpr std::array<Service, 1> kServices = {{
+constexpr std::array<Service, 2> kServices = {{
     {.name = "autoscaling",
      .title = "EC2 Auto Scaling",
      .version = "2011-01-01",
@@ -87,7 +103,17 @@ constexpr std::array<Service, 1> kServices = {{
      .json_target = {},
      .lists = ListStyle::Member,
      .envelope = Service::Envelope::Query,
-     .find = find_autoscaling},
+     .find = find_among<kAutoScaling>,
+     .operations = kAutoScaling},
+    {.name = "monitoring",
+     .title = "CloudWatch",
+     .version = "2010-08-01",
+     .xml_namespace = "http://monitoring.amazonaws.com/doc/2010-08-01/",
+     .json_target = "GraniteServiceVersion20100801.",
+     .lists = ListStyle::Member,
+     .envelope = Service::Envelope::Query,
+     .find = find_among<kCloudWatch>,
+     .operations = kCloudWatch},
 }};
 
 }  // namespace
@@ -107,10 +133,6 @@ std::pair<const Service*, std::string_view> service_of_target(std::string_view t
     if (!service.json_target.empty() && target.starts_with(service.json_target))
       return {&service, target.substr(service.json_target.size())};
   return {nullptr, {}};
-}
-
-std::span<const std::string_view> autoscaling_operations() {
-  return kAutoScaling;
 }
 
 }  // namespace escala::api

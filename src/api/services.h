@@ -25,14 +25,14 @@ struct Service {
   Envelope envelope = Envelope::Query;
   // The operation of this name, or null. Names that are ours alone are no part of any service.
   const Action* (*find)(std::string_view name);
+  // Every operation of it that is known here, sorted; those of EC2 Auto Scaling 2011-01-01 all, whether or not they
+  // have a row.
+  std::span<const std::string_view> operations;
 };
 
 std::span<const Service> services();
 const Service* service_of_version(std::string_view version);
 // "GraniteServiceVersion20100801.PutMetricData" -> CloudWatch, and the name of the operation.
 std::pair<const Service*, std::string_view> service_of_target(std::string_view target);
-
-// Every operation of EC2 Auto Scaling 2011-01-01, sorted, whether or not it has a row.
-std::span<const std::string_view> autoscaling_operations();
 
 }  // namespace escala::api

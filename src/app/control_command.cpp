@@ -4,6 +4,7 @@
 //   signals      blocked before any thread exists, so that only the loop sees them
 //   store        its lock keeps a second controller out before anything else is touched
 //   clock        goes on where the last process's stood; the anchor is in the store
+//   history      what metrics were; a damaged one is put aside
 //   board        a predecessor's roster is taken over, agents go on being heard
 //   provider     its threads start idle
 //   controller   reads everything, raises the epoch, asks again for every open intent in its first turn
@@ -40,6 +41,7 @@
 #include "board/place.h"
 #include "control/board_metrics.h"
 #include "control/controller.h"
+#include "history/history.h"
 #include "provider/process_driver.h"
 #include "provider/worker_queue.h"
 #include "store/records.h"
@@ -68,6 +70,8 @@ struct Wanted {
   double changes_per_second = api::GateOptions{}.changes_per_second;
   double inventory_seconds = 0;  // 0: as the provider's lists cost
   double max_wait_seconds = 2;
+  int64_t history_mib = static_cast<int64_t>(history::kDiskBytes >> 20U);
+  uint64_t history_bytes() const { return static_cast<uint64_t>(history_mib) << 20U; }
   LogLevel log_level = LogLevel::Info;
 };
 
@@ -209,13 +213,18 @@ int run(const Wanted& wanted) {
   queue_options.on_completion = [&] { waker.wake(); };
   WorkerQueue provider(chosen->driver, queue_options);
 
+  // What cannot be kept of metrics is no reason not to control.
+  auto history = history::History::open({.path = wanted.dir + "/history.db", .max_bytes = wanted.history_bytes()});
+  if (!history.ok()) log_error("control", "{}; metrics are not kept", history.error().message);
+  history::History* const kept = history.ok() ? history->get() : nullptr;
+
   LiveTable live;
   Random random(system_seed());
   ControllerOptions options;
   options.inventory = chosen->inventory;
   options.max_wait = from_seconds(wanted.max_wait_seconds);
   options.anchor = [&] { return clock.anchor(); };
-  Controller controller({**store, provider, **metrics, live, random}, options);
+  Controller controller({**store, provider, **metrics, live, random, kept}, options);
   (*store)->on_commit([&] { waker.wake(); });
   if (const Status started = controller.start(clock.now()); !started.ok()) {
     if (started.error().kind != ErrorKind::Unavailable) return fail(started.error());
@@ -225,6 +234,7 @@ int run(const Wanted& wanted) {
   HelperOptions helper_options;
   helper_options.state_dir = wanted.dir;
   helper_options.haproxy_socket = wanted.haproxy_socket;
+  helper_options.history = kept;
   const auto helpers = start_helpers(**store, clock, helper_options);
   if (!helpers.ok()) return fail(helpers.error());
 
@@ -232,6 +242,7 @@ int run(const Wanted& wanted) {
   server_options.unix_socket = api_socket(wanted.dir);
   server_options.listen = wanted.listen;
   server_options.allow_unsigned_loopback = wanted.unsigned_changes;
+  server_options.history = kept;
   server_options.balanced = !wanted.haproxy_socket.empty();
   server_options.tls_certificate = wanted.tls_certificate;
   server_options.tls_key = wanted.tls_key;
@@ -299,6 +310,8 @@ int run_control(int argc, char** argv) {
   add_number(cli, "--max-wait", wanted.max_wait_seconds, 0.1, 60,
              "Seconds after which a group is looked at again at the latest")
       ->default_str(fmt::format("{}", wanted.max_wait_seconds));
+  add_integer(cli, "--history-mib", wanted.history_mib, 16, 1 << 20, "MiB of disk that the metric history may take")
+      ->default_str(std::to_string(wanted.history_mib));
   add_log_level(cli, wanted.log_level);
   if (const auto code = parse_command_line(cli, argc, argv)) return *code;
   return run(wanted);
