@@ -79,7 +79,7 @@ std::set<std::string> groups_of(const Context& context, const Message& request) 
 // As policies of AWS name operations.
 std::string_view prefix_of(const Action& action) {
   for (const Service& service : services())
-    if (service.name == "monitoring" && service.find(action.name) != nullptr) return "cloudwatch";
+    if (service.find(action.name) != nullptr) return service.name == "monitoring" ? "cloudwatch" : service.name;
   return "autoscaling";
 }
 

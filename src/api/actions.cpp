@@ -65,7 +65,8 @@ std::span<const Action> actions() {
                              tag_actions,        activity_actions, limit_actions,
                              access_key_actions, refresh_actions,  warm_pool_actions,
                              membership_actions, traffic_actions,  notification_actions,
-                             collection_actions, own_actions})
+                             collection_actions, own_actions,      template_actions,
+                             ec2_view_actions})
       for (Action& action : theme()) rows.push_back(std::move(action));
     std::sort(rows.begin(), rows.end(), [](const Action& a, const Action& b) { return a.name < b.name; });
     return rows;

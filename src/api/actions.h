@@ -24,9 +24,9 @@ struct Action {
   std::function<Failure(const Context&, const google::protobuf::Message&, google::protobuf::Message&)> run;
   // What the caller must be allowed (api/access): by default operate to change, read to read.
   Role role = Role::Read;
-  bool listing = false;           // names no group: answers about those that the caller sees
-  bool owner_only = false;        // over the unix socket only
-  bool parameter_codes = false;   // MissingParameter and InvalidParameterValue where others say ValidationError
+  bool listing = false;          // names no group: answers about those that the caller sees
+  bool owner_only = false;       // over the unix socket only
+  bool parameter_codes = false;  // MissingParameter and InvalidParameterValue where others say ValidationError
 };
 
 template <typename Request, typename Response>
@@ -72,6 +72,8 @@ const Action* find_action(std::string_view name);
 std::vector<Action> group_actions();
 std::vector<Action> instance_actions();
 std::vector<Action> launch_configuration_actions();
+std::vector<Action> template_actions();
+std::vector<Action> ec2_view_actions();
 std::vector<Action> policy_actions();
 std::vector<Action> alarm_actions();
 std::vector<Action> metric_actions();

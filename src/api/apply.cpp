@@ -12,6 +12,7 @@
 #include "api/fill.h"
 #include "api/flatten.h"
 #include "api/groups.h"
+#include "api/templates.h"
 #include "api/validate.h"
 
 namespace escala::api {
@@ -78,8 +79,9 @@ Built build(const GroupDocument& from, TimePoint now, const std::string& path, F
   Built built;
   Group& group = built.group;
   group.name = GroupName(from.autoscalinggroupname());
-  if (from.has_launchconfiguration() == from.has_launchconfigurationname())
-    add_located(faults, path, "exactly one of LaunchConfiguration and LaunchConfigurationName is needed");
+  if (from.has_launchconfiguration() + from.has_launchconfigurationname() + from.has_launchtemplate() != 1)
+    add_located(faults, path,
+                "exactly one of LaunchConfiguration, LaunchConfigurationName and LaunchTemplate is needed");
   if (from.has_launchconfiguration()) {
     LaunchConfiguration named = from.launchconfiguration();
     if (!named.has_launchconfigurationname())
@@ -158,7 +160,11 @@ void check_sense(const Group& group, const std::string& path, Faults& faults, st
 // The group as a document, for comparing.
 GroupDocument view(const Group& group, const GroupDocument& kept, const state::LaunchSpec& spec) {
   GroupDocument out = kept;
-  out.set_launchconfigurationname(group.spec.id.str());
+  out.clear_previouslaunchtemplate();
+  if (group.spec.is_template)
+    from_template(kept, group.spec, *out.mutable_launchtemplate());
+  else
+    out.set_launchconfigurationname(group.spec.id.str());
   LaunchConfiguration configuration;
   from_spec(spec, configuration);
   *out.mutable_launchconfiguration() = contents(configuration);
@@ -266,6 +272,13 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
       built.spec->set_created_at(to_us(context.clock.now()));
       ESCALA_API_TRY(put_spec(context, *built.spec, batch, spec_thing, spec));
       use_spec(spec, group);
+    } else if (from.has_launchtemplate()) {
+      LoadedGroup launching{.group = std::move(group), .document = std::move(built.document), .version = 0};
+      ESCALA_API_TRY(use_template(context, from.launchtemplate(), launching, batch));
+      group = std::move(launching.group);
+      built.document = std::move(launching.document);
+      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> stored, load_spec(context, group.spec.id));
+      spec = stored.value_or(state::LaunchSpec());
     } else {
       const auto planned =
           std::find_if(specs_of_document.begin(), specs_of_document.end(),

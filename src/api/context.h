@@ -42,6 +42,7 @@ struct Context {
   const Caller* caller = nullptr;
   std::string request_id;
   std::string from;                              // "127.0.0.1:40312", "unix"
+  bool ec2_is_elsewhere = false;                 // instances are EC2's: what is there is EC2's to tell
   bool balanced = false;                         // there is a load balancer to attach groups to
   Duration launch_wait{0};                       // how long LaunchInstances may wait for the provider's answer
   std::function<uint64_t()> seed = system_seed;  // of ids and tokens; a simulation gives its own

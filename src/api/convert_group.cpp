@@ -5,6 +5,7 @@
 
 #include "api/convert.h"
 #include "api/suggest.h"
+#include "api/templates.h"
 #include "api/topics.h"
 #include "api/validate.h"
 #include "engine/lifecycle.h"
@@ -71,7 +72,10 @@ void from_instance_common(const Instance& instance, Message& to) {
   to.set_availabilityzone(instance.zone.str());
   to.set_lifecyclestate(std::string(name(instance.state)));
   to.set_healthstatus(std::string(name(instance.health)));
-  if (!instance.spec.is_template) to.set_launchconfigurationname(instance.spec.id.str());
+  if (const auto version = template_of(instance.spec.id))
+    from_template(*version, *to.mutable_launchtemplate());
+  else
+    to.set_launchconfigurationname(instance.spec.id.str());
   to.set_protectedfromscalein(instance.protected_from_scale_in);
   if (!instance.instance_type.empty()) to.set_instancetype(instance.instance_type);
   if (!instance.address.empty()) to.set_address(instance.address);

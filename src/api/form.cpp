@@ -170,6 +170,15 @@ const std::string& wire_name(const FieldDescriptor& field) {
   return name.empty() ? field.name() : name;
 }
 
+std::string answer_name(const FieldDescriptor& field, ListStyle style) {
+  if (style == ListStyle::Member) return wire_name(field);
+  const std::string& named = field.options().GetExtension(rules).answer_name();
+  if (!named.empty()) return named;
+  std::string name = field.name();
+  if (!name.empty() && name[0] >= 'A' && name[0] <= 'Z') name[0] = static_cast<char>(name[0] - 'A' + 'a');
+  return name;
+}
+
 std::string_view member_name(const FieldDescriptor& field) {
   const std::string& name = field.options().GetExtension(rules).member_name();
   return name.empty() ? kMember : std::string_view(name);

@@ -44,6 +44,8 @@ std::variant<FormRequest, ApiError> arrange(const Parameters& parameters, const 
 
 // The name of a field, and of a list's members, in forms and XML.
 const std::string& wire_name(const google::protobuf::FieldDescriptor& field);
+// In answers: EC2's begin in lower case, and its lists have names of their own.
+std::string answer_name(const google::protobuf::FieldDescriptor& field, ListStyle style);
 std::string_view member_name(const google::protobuf::FieldDescriptor& field);
 
 }  // namespace escala::api

@@ -9,6 +9,7 @@
 #include "api/convert.h"
 #include "api/groups.h"
 #include "api/paging.h"
+#include "api/templates.h"
 #include "api/traffic.h"
 #include "base/planted.h"
 #include "engine/lifecycle.h"
@@ -18,9 +19,31 @@ namespace {
 
 constexpr int kGroupsPerPage = 50;
 
+ApiError no_source() {
+  return validation_error(
+      "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy "
+      "parameter.");
+}
+
+// What the message names: a launch configuration or a launch template; nothing changes when it names neither.
+template <typename Message>
+Failure use_source(const Context& context, const Message& from, LoadedGroup& loaded, Batch& batch) {
+  if (from.has_launchconfigurationname() && from.has_launchtemplate()) return no_source();
+  if (from.has_launchtemplate()) return use_template(context, from.launchtemplate(), loaded, batch);
+  if (!from.has_launchconfigurationname()) return std::nullopt;
+  loaded.document.clear_launchtemplate();
+  loaded.document.clear_previouslaunchtemplate();
+  return use_spec(context, from.launchconfigurationname(), loaded.group, batch);
+}
+
 template <typename Request>
 Failure place_group(const Context& context, const Request& request, Group& group) {
   if (!request.has_vpczoneidentifier()) return std::nullopt;
+  if (!context.ec2_is_elsewhere && request.availabilityzones_size() == 0)
+    if (auto zones = zones_of_subnets(context, request.vpczoneidentifier()); !zones.empty()) {
+      group.zones = std::move(zones);
+      return std::nullopt;
+    }
   const std::string key = keys::spec(group.spec.id);
   auto record = context.store.get(key);
   if (!record) return from_error(record.error());
@@ -42,13 +65,9 @@ Failure create_group(const Context& context, const CreateAutoScalingGroupRequest
       return already_exists(fmt::format(
           "AutoScalingGroup by this name already exists - A group with the name {} already exists", group.name));
     ESCALA_API_TRY(check_room_for_group(context));
-    if (!request.has_launchconfigurationname())
-      return validation_error(
-          "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or "
-          "MixedInstancesPolicy "
-          "parameter.");
+    if (!request.has_launchconfigurationname() && !request.has_launchtemplate()) return no_source();
     group.created_at = context.clock.now();
-    ESCALA_API_TRY(use_spec(context, request.launchconfigurationname(), group, batch));
+    ESCALA_API_TRY(use_source(context, request, made, batch));
     Faults faults;
     set_settings(request, "", group, faults);
     ESCALA_API_TRY(place_group(context, request, group));
@@ -74,13 +93,13 @@ Failure update_group(const Context& context, const UpdateAutoScalingGroupRequest
   return change_group(context, GroupName(request.autoscalinggroupname()),
                       [&](LoadedGroup& loaded, Batch& batch) -> Failure {
                         Group& group = loaded.group;
-                        if (request.has_launchconfigurationname() && group.refresh && group.refresh->previous)
+                        if ((request.has_launchconfigurationname() || request.has_launchtemplate()) && group.refresh &&
+                            group.refresh->previous)
                           return validation_error(
                               "An active instance refresh with a desired configuration exists. All configuration "
                               "options derived from the desired configuration are not available for update while the "
                               "instance refresh is active.");
-                        if (request.has_launchconfigurationname())
-                          ESCALA_API_TRY(use_spec(context, request.launchconfigurationname(), group, batch));
+                        ESCALA_API_TRY(use_source(context, request, loaded, batch));
                         Faults faults;
                         set_settings(request, "", group, faults);
                         ESCALA_API_TRY(place_group(context, request, group));
@@ -267,7 +286,8 @@ Failure use_spec(const Context& context, const std::string& id, Group& group, Ba
 
 void use_spec(const state::LaunchSpec& spec, Group& group) {
   const bool first = group.spec.id.empty();
-  group.spec = {.id = LaunchSpecId(spec.id()), .is_template = false, .created_at = from_us(spec.created_at())};
+  const LaunchSpecId id(spec.id());
+  group.spec = {.id = id, .is_template = template_of(id).has_value(), .created_at = from_us(spec.created_at())};
   // Instances without an agent would be given up for never having reported.
   const bool agent = spec.has_ec2() ? spec.ec2().agent() : spec.process().agent();
   if (first || !agent) group.agent_expected = agent;
@@ -343,8 +363,11 @@ Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_
   to.set_autoscalinggroupname(group.name.str());
   to.set_autoscalinggrouparn(group_arn(group));
   // What an instance refresh tries out is the group's only when it has succeeded.
-  const bool trying = group.refresh && group.refresh->previous;
-  to.set_launchconfigurationname((trying ? *group.refresh->previous : group.spec).id.str());
+  const LaunchSpecRef& spec = group.refresh && group.refresh->previous ? *group.refresh->previous : group.spec;
+  if (spec.is_template)
+    from_template(loaded.document, spec, *to.mutable_launchtemplate());
+  else
+    to.set_launchconfigurationname(spec.id.str());
   to.set_minsize(group.min_size);
   to.set_maxsize(group.max_size);
   to.set_desiredcapacity(group.desired_capacity);

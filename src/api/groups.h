@@ -18,6 +18,8 @@ Failure check_room_for_group(const Context& context);
 // Makes the group launch this spec from now on; the batch then insists that the spec still exists.
 Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch);
 void use_spec(const state::LaunchSpec& spec, Group& group);
+// The zones of subnets that DescribeSubnets tells of.
+std::vector<ZoneName> zones_of_subnets(const Context& context, const std::string& identifier);
 // Adds or replaces tags by key.
 Failure set_tags(const google::protobuf::RepeatedPtrField<Tag>& tags, Group& group);
 // ScalingActivityInProgress while the group's cooldown runs.

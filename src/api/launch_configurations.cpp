@@ -4,6 +4,7 @@
 #include "api/actions.h"
 #include "api/convert.h"
 #include "api/paging.h"
+#include "api/templates.h"
 
 namespace escala::api {
 namespace {
@@ -46,7 +47,7 @@ Failure describe_configurations(const Context& context, const DescribeLaunchConf
   for (const Record& record : *records) {
     auto spec = parse<state::LaunchSpec>(record.key, record.value);
     if (!spec) return from_error(spec.error());
-    if (!wants(request.launchconfigurationnames(), spec->id())) continue;
+    if (template_of(LaunchSpecId(spec->id())) || !wants(request.launchconfigurationnames(), spec->id())) continue;
     if (static_cast<size_t>(response.launchconfigurations_size()) == page_size(request, kPerPage)) {
       go_on_after(context, kOperation, last, response);
       break;

@@ -52,7 +52,12 @@ std::string what_becomes(const FieldDescriptor& field) {
   return "honoured";
 }
 
-void append_fields_json(std::string& out, const Descriptor& shape, bool request) {
+// As the wire has it, in requests and in answers.
+std::string wire_name_of(const FieldDescriptor& field, bool request, ListStyle style) {
+  return request ? wire_name(field) : answer_name(field, style);
+}
+
+void append_fields_json(std::string& out, const Descriptor& shape, bool request, ListStyle style) {
   out += '{';
   bool first = true;
   for (int i = 0; i < shape.field_count(); ++i) {
@@ -62,12 +67,12 @@ void append_fields_json(std::string& out, const Descriptor& shape, bool request)
                      : !rules_of(field).ignored().empty() ? "ignored"
                                                           : "honoured";
     out += fmt::format(R"({}{}:{{"type":"{}","list":{},"required":{},"is":"{}")", first ? "" : ",",
-                       json_quote(wire_name(field)), type_of(field), field.is_repeated() && !field.is_map(),
-                       rules_of(field).required(), is);
+                       json_quote(wire_name_of(field, request, style)), type_of(field),
+                       field.is_repeated() && !field.is_map(), rules_of(field).required(), is);
     first = false;
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field.is_map()) {
       out += ",\"fields\":";
-      append_fields_json(out, *field.message_type(), request);
+      append_fields_json(out, *field.message_type(), request, style);
     }
     out += '}';
   }
@@ -116,7 +121,7 @@ void append_table(std::string& out, const Descriptor& shape, bool request, Shape
     if (!is_there(field, request)) continue;
     if (!any) out += "| field | type | rules | |\n|---|---|---|---|\n";
     any = true;
-    out += fmt::format("| {} | {} | {} | {} |\n", wire_name(field), type_words(field, shapes), bounds_words(field),
+    out += fmt::format("| {} | {} | {} | {} |\n", field.name(), type_words(field, shapes), bounds_words(field),
                        what_becomes(field));
   }
   if (any) out += '\n';
@@ -127,7 +132,7 @@ std::string answer_words(const Descriptor& shape, Shapes& shapes) {
   for (int i = 0; i < shape.field_count(); ++i) {
     const FieldDescriptor& field = *shape.field(i);
     if (is_there(field, false))
-      out += fmt::format("{}{} ({})", out.empty() ? "" : ", ", wire_name(field), type_words(field, shapes));
+      out += fmt::format("{}{} ({})", out.empty() ? "" : ", ", field.name(), type_words(field, shapes));
   }
   return out.empty() ? "nothing" : out;
 }
@@ -167,12 +172,12 @@ std::string reference_json() {
         continue;
       }
       out += "{\"request\":";
-      append_fields_json(out, *action->request->GetDescriptor(), true);
+      append_fields_json(out, *action->request->GetDescriptor(), true, service.lists);
       out += ",\"answer\":";
       if (action->response->GetDescriptor() == Empty::descriptor())
         out += "null";
       else
-        append_fields_json(out, *action->response->GetDescriptor(), false);
+        append_fields_json(out, *action->response->GetDescriptor(), false, service.lists);
       out += '}';
     }
     out += '}';

@@ -7,6 +7,7 @@
 #include "api/actions.h"
 #include "api/groups.h"
 #include "api/paging.h"
+#include "api/templates.h"
 #include "api/upkeep.pb.h"
 #include "store/activity.h"
 
@@ -83,11 +84,21 @@ Failure to_preferences(const RefreshPreferences& from, const Group& group, escal
 // The group launches the desired configuration from now on; what it launched before is kept for going back.
 Failure take_desired(const Context& context, const RefreshDesiredConfiguration& desired, LoadedGroup& loaded,
                      escala::InstanceRefresh& refresh, Batch& batch) {
-  if (!desired.has_launchconfigurationname())
-    return validation_error("DesiredConfiguration: LaunchConfigurationName is missing");
+  if (desired.has_launchconfigurationname() == desired.has_launchtemplate())
+    return validation_error(
+        "DesiredConfiguration: exactly one of LaunchTemplate and LaunchConfigurationName is needed");
   refresh.previous = loaded.group.spec;
   refresh.previous_agent_expected = loaded.group.agent_expected;
-  return use_spec(context, desired.launchconfigurationname(), loaded.group, batch);
+  if (desired.has_launchconfigurationname())
+    return use_spec(context, desired.launchconfigurationname(), loaded.group, batch);
+  const std::optional<LaunchTemplateSpecification> before = selected(loaded.document, loaded.group.spec);
+  ESCALA_API_TRY(use_template(context, desired.launchtemplate(), loaded, batch));
+  if (before) *loaded.document.mutable_previouslaunchtemplate() = *before;
+  if (follows(loaded.document.launchtemplate()) && refresh.preferences.auto_rollback)
+    return validation_error(
+        "AutoRollback needs a launch template version that stays what it is: a number, neither $Latest "
+        "nor $Default");
+  return std::nullopt;
 }
 
 // Room for one more record: the oldest go, and those that nobody asks for any more.
@@ -158,6 +169,11 @@ Failure rollback(const Context& context, const RollbackInstanceRefreshRequest& r
       return ApiError{"IrreversibleInstanceRefresh", 400,
                       "The instance refresh has no DesiredConfiguration: there is no previous configuration to go back "
                       "to."};
+    if (loaded.group.spec.is_template && follows(loaded.document.launchtemplate()))
+      return ApiError{
+          "IrreversibleInstanceRefresh", 400,
+          "The desired configuration names a launch template version that changes ($Latest or $Default): it "
+          "cannot be rolled back."};
     refresh->rolled_back = true;
     response.set_instancerefreshid(refresh->id);
     return std::nullopt;
@@ -207,7 +223,10 @@ Failure from_record(const state::RefreshRecord& from, InstanceRefresh& to) {
     }
   }
   from_preferences(*preferences, *to.mutable_preferences());
-  if (from.has_desired()) to.mutable_desiredconfiguration()->set_launchconfigurationname(from.desired().id());
+  if (const auto version = template_of(LaunchSpecId(from.desired().id())))
+    from_template(*version, *to.mutable_desiredconfiguration()->mutable_launchtemplate());
+  else if (from.has_desired())
+    to.mutable_desiredconfiguration()->set_launchconfigurationname(from.desired().id());
   const bool back = progress->status == RefreshStatus::RollbackInProgress ||
                     progress->status == RefreshStatus::RollbackFailed ||
                     progress->status == RefreshStatus::RollbackSuccessful;

@@ -442,6 +442,7 @@ Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions 
                                              .live = live,
                                              .clock = clock,
                                              .history = options.history,
+                                             .ec2_is_elsewhere = options.ec2_is_elsewhere,
                                              .balanced = options.balanced,
                                              .launch_wait = kLaunchWait},
                                      std::move(options))) {}

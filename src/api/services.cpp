@@ -90,12 +90,28 @@ constexpr auto kCloudWatch = std::to_array<std::string_view>({
     "SetAlarmState",
 });
 
+constexpr auto kEc2 = std::to_array<std::string_view>({
+    "CreateLaunchTemplate",
+    "CreateLaunchTemplateVersion",
+    "DeleteLaunchTemplate",
+    "DeleteLaunchTemplateVersions",
+    "DescribeAvailabilityZones",
+    "DescribeImages",
+    "DescribeInstances",
+    "DescribeKeyPairs",
+    "DescribeLaunchTemplateVersions",
+    "DescribeLaunchTemplates",
+    "DescribeSecurityGroups",
+    "DescribeSubnets",
+    "ModifyLaunchTemplate",
+});
+
 template <const auto& kNames>
 const Action* find_among(std::string_view name) {
   return std::binary_search(kNames.begin(), kNames.end(), name) ? find_action(name) : nullptr;
 }
 
-constexpr std::array<Service, 2> kServices = {{
+constexpr std::array<Service, 3> kServices = {{
     {.name = "autoscaling",
      .title = "EC2 Auto Scaling",
      .version = "2011-01-01",
@@ -114,6 +130,15 @@ constexpr std::array<Service, 2> kServices = {{
      .envelope = Service::Envelope::Query,
      .find = find_among<kCloudWatch>,
      .operations = kCloudWatch},
+    {.name = "ec2",
+     .title = "EC2",
+     .version = "2016-11-15",
+     .xml_namespace = "http://ec2.amazonaws.com/doc/2016-11-15/",
+     .json_target = {},
+     .lists = ListStyle::Flat,
+     .envelope = Service::Envelope::Ec2,
+     .find = find_among<kEc2>,
+     .operations = kEc2},
 }};
 
 }  // namespace

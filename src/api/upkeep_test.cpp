@@ -111,7 +111,8 @@ TEST_F(Upkeep, ARefreshThatMakesNoSenseIsRefused) {
       {R"("Preferences":{"AlarmSpecification":{"Alarms":["none"]}})", "has no alarm 'none'"},
       {R"("Preferences":{"ScaleInProtectedInstances":"Kill"})", "[Refresh, Ignore, Wait]"},
       {R"("DesiredConfiguration":{"LaunchConfigurationName":"no"})", "Launch configuration name not found"},
-      {R"("DesiredConfiguration":{"LaunchTemplate":{"LaunchTemplateName":"tmpl"}})", "name a launch configuration"},
+      {R"("DesiredConfiguration":{"LaunchTemplate":{"LaunchTemplateName":"tmpl"}})",
+       "template name tmpl, does not exist"},
   };
   for (const auto& [request, expected] : rows)
     EXPECT_THAT(refused("StartInstanceRefresh", request), HasSubstr(expected));

@@ -46,7 +46,7 @@ class Writer {
     for (int i = 0; i < descriptor->field_count(); ++i) {
       const FieldDescriptor& field = *descriptor->field(i);
       if (field.number() >= kFirstOfOurs || field.options().GetExtension(rules).request_only()) continue;
-      const std::string_view name = wire_name(field);
+      const std::string name = answer_name(field, style_);
       if (field.is_map()) {
         map(message, reflection, field, name);
       } else if (field.is_repeated()) {

@@ -243,6 +243,7 @@ int run(const Wanted& wanted) {
   server_options.listen = wanted.listen;
   server_options.allow_unsigned_loopback = wanted.unsigned_changes;
   server_options.history = kept;
+  server_options.ec2_is_elsewhere = wanted.provider == "ec2";
   server_options.balanced = !wanted.haproxy_socket.empty();
   server_options.tls_certificate = wanted.tls_certificate;
   server_options.tls_key = wanted.tls_key;

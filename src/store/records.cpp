@@ -38,6 +38,15 @@ std::string memory(const GroupName& name) {
 std::string spec(const LaunchSpecId& id) {
   return kSpecs + escape(id.str());
 }
+std::string launch_template(std::string_view id) {
+  return kTemplates + escape(id);
+}
+std::string launch_template_versions(std::string_view id) {
+  return "launch-template-version/" + escape(id) + "/";
+}
+std::string launch_template_version(std::string_view id, int number) {
+  return launch_template_versions(id) + fmt::format("{:06}", number);
+}
 std::string instances(const GroupName& name) {
   return "instance/" + escape(name.str()) + "/";
 }

@@ -28,6 +28,10 @@ inline const std::string kSpecs = "spec/";
 std::string group(const GroupName&);
 std::string memory(const GroupName&);
 std::string spec(const LaunchSpecId&);
+inline const std::string kTemplates = "launch-template/";
+std::string launch_template(std::string_view id);
+std::string launch_template_versions(std::string_view id);  // prefix
+std::string launch_template_version(std::string_view id, int number);
 std::string instances(const GroupName&);  // prefix
 std::string instance(const GroupName&, const InstanceId&);
 std::string operations(const GroupName&);  // prefix

@@ -12,7 +12,7 @@ EVERYWHERE = {"AutoScalingGroupName"}
 
 
 # Our services by the name their signatures carry -> botocore's folder.
-MODELS = {"autoscaling": "autoscaling/2011-01-01", "monitoring": "cloudwatch/2010-08-01"}
+MODELS = {"autoscaling": "autoscaling/2011-01-01", "monitoring": "cloudwatch/2010-08-01", "ec2": "ec2/2016-11-15"}
 
 
 def models(folder):
@@ -47,18 +47,28 @@ LEFT_OUT = {
 NEVER_TOLD = {"DescribeAlarms answer.CompositeAlarms"}
 
 
+# Parts of EC2 that nothing here has: what a template may hold beyond what can be launched, what else there is to tell of an
+# instance, an image, a subnet.
+EC2_PARTS = ("LaunchTemplateData", "launchTemplateData", "reservationSet", "imagesSet", "subnetSet", "securityGroupInfo", "keySet",
+             "availabilityZoneInfo", "DescribeKeyPairs", "DescribeImages", "DescribeSecurityGroups", "DescribeSubnets", "warning",
+             "Operator", ".operator", "ResolveAlias", "IncludeManagedResources")
+
+
 class Comparison:
     def __init__(self, model, newest):
         self.shapes = model["shapes"]
+        self.ec2 = model["metadata"]["protocol"] == "ec2"
         self.newest = newest
         self.wrong = []
 
     def structure(self, path, shape, ours, seen=()):
         members = self.shapes[shape].get("members", {})
-        named = {member.get("locationName", name): member for name, member in members.items()}
+        named = {self.wire_name(name, member, " answer" in path): member for name, member in members.items()}
         for name, member in named.items():
             if name not in ours:
                 if f"{path}.{name}" in LEFT_OUT or path in NEVER_TOLD:
+                    continue
+                if self.ec2 and any(part in f"{path}.{name}" for part in EC2_PARTS):
                     continue
                 self.wrong.append(f"{path}.{name}: missing")
                 continue
@@ -67,6 +77,13 @@ class Comparison:
             for name in ours:
                 if name not in named and name not in EVERYWHERE:
                     self.wrong.append(f"{path}.{name}: AWS has no such field")
+
+    def wire_name(self, name, member, answer):
+        """EC2's names in requests begin with a capital, unless they have one of their own there (queryName)."""
+        named = member.get("locationName", name)
+        if not self.ec2 or answer:
+            return named
+        return member.get("queryName", named[0].upper() + named[1:])
 
     def value(self, path, shape, ours, seen):
         kind = self.shapes[shape]["type"]

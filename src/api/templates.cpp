@@ -1,0 +1,600 @@
+// CreateLaunchTemplate, CreateLaunchTemplateVersion, ModifyLaunchTemplate, DeleteLaunchTemplate,
+// DeleteLaunchTemplateVersions, DescribeLaunchTemplates, DescribeLaunchTemplateVersions.
+#include "api/templates.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "api/actions.h"
+#include "api/convert.h"
+#include "api/ec2_words.h"
+#include "api/groups.h"
+#include "api/numbers.h"
+#include "api/paging.h"
+
+namespace escala::api {
+namespace {
+
+constexpr int kTemplatesPerPage = 200;
+
+ApiError no_such_template(const std::string& id, const std::string& name) {
+  if (!id.empty())
+    return {"InvalidLaunchTemplateId.NotFound", 400,
+            fmt::format("The specified launch template, with template ID {}, does not exist.", shown(id))};
+  return {"InvalidLaunchTemplateName.NotFoundException", 400,
+          fmt::format("The specified launch template, with template name {}, does not exist.", shown(name))};
+}
+ApiError no_such_version(const state::LaunchTemplate& of, const std::string& version) {
+  return {"InvalidLaunchTemplateId.VersionNotFound", 400,
+          fmt::format("Could not find the specified version {} for the launch template with ID {}.", shown(version),
+                      of.id())};
+}
+
+// --- records
+
+std::variant<state::LaunchTemplate, ApiError> load_template(const Record& record) {
+  auto read = parse<state::LaunchTemplate>(record.key, record.value);
+  if (!read) return from_error(read.error());
+  return std::move(*read);
+}
+
+std::variant<std::vector<state::LaunchTemplate>, ApiError> load_templates(const Context& context) {
+  auto records = context.store.scan(keys::kTemplates);
+  if (!records) return from_error(records.error());
+  std::vector<state::LaunchTemplate> out;
+  for (const Record& record : *records) {
+    ESCALA_API_LOAD(state::LaunchTemplate one, load_template(record));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+struct Loaded {
+  state::LaunchTemplate record;
+  Revision version = 0;
+  TemplateRef at(int number) const { return {record.id(), record.name(), number}; }
+};
+
+// By id or name, exactly one of which is given.
+std::variant<Loaded, ApiError> find_template(const Context& context, const std::string& id, const std::string& name) {
+  if (id.empty() == name.empty())
+    return ApiError{id.empty() ? "MissingParameter" : "InvalidParameterCombination", 400,
+                    "Either a launch template ID or a launch template name must be specified in the request, and not "
+                    "both."};
+  std::string wanted = id;
+  if (id.empty()) {
+    ESCALA_API_LOAD(const std::vector<state::LaunchTemplate> all, load_templates(context));
+    for (const state::LaunchTemplate& each : all)
+      if (each.name() == name) wanted = each.id();
+    if (wanted.empty()) return no_such_template(id, name);
+  }
+  auto record = context.store.get(keys::launch_template(wanted));
+  if (!record) return from_error(record.error());
+  if (!*record) return no_such_template(id, name);
+  ESCALA_API_LOAD(state::LaunchTemplate read, load_template(**record));
+  return Loaded{std::move(read), (*record)->version};
+}
+
+std::variant<std::optional<state::LaunchTemplateVersion>, ApiError> load_version(const Context& context,
+                                                                                 const std::string& id, int number) {
+  const std::string key = keys::launch_template_version(id, number);
+  auto record = context.store.get(key);
+  if (!record) return from_error(record.error());
+  if (!*record) return std::optional<state::LaunchTemplateVersion>();
+  auto read = parse<state::LaunchTemplateVersion>(key, (*record)->value);
+  if (!read) return from_error(read.error());
+  return std::optional(std::move(*read));
+}
+
+// "$Latest", "$Default", "" (the default) or a number; nullopt for anything else.
+std::optional<int> number_of(const state::LaunchTemplate& of, const std::string& version) {
+  if (version.empty() || version == kDefault) return of.default_version();
+  if (version == kLatest) return of.latest_version();
+  const Result<int64_t> number = parse_integer(version);
+  if (!number || *number < 1 || *number > kMaxTemplateVersions) return std::nullopt;
+  return static_cast<int>(*number);
+}
+
+std::variant<state::LaunchTemplateVersion, ApiError> find_version(const Context& context, const Loaded& of,
+                                                                  const std::string& version) {
+  const std::optional<int> number = number_of(of.record, version);
+  if (!number) return no_such_version(of.record, version);
+  ESCALA_API_LOAD(std::optional<state::LaunchTemplateVersion> found, load_version(context, of.record.id(), *number));
+  if (!found) return no_such_version(of.record, version);
+  return std::move(*found);
+}
+
+void put_template(Batch& batch, const Loaded& loaded) {
+  const std::string key = keys::launch_template(loaded.record.id());
+  batch.expect(key, loaded.version).put(key, loaded.record.SerializeAsString());
+}
+
+std::string who(const Context& context) {
+  return "arn:aws:iam::000000000000:user/" + (context.caller == nullptr ? "owner" : context.caller->key_id);
+}
+
+// The spec of a version; ValidationError when it cannot be launched.
+std::variant<state::LaunchSpec, ApiError> spec_of_version(const state::LaunchTemplateVersion& version,
+                                                          const TemplateRef& ref) {
+  LaunchTemplateData data;
+  if (!data.ParseFromString(version.api_document()))
+    return from_error({ErrorKind::Invalid, fmt::format("{}: the record cannot be read", spec_id(ref))});
+  Faults faults;
+  LaunchConfiguration configuration = as_configuration(data);
+  configuration.set_launchconfigurationname(spec_id(ref).str());
+  state::LaunchSpec spec = to_spec(configuration, from_us(version.created_at()), "", faults);
+  if (auto failed = failure_of(faults))
+    return validation_error(
+        fmt::format("version {} of launch template {} cannot be launched: {}", ref.version, ref.name, failed->message));
+  return spec;
+}
+
+// --- groups that use a template
+
+// Groups that follow $Latest or $Default launch what these mean now; so does the way back of a group whose instance
+// refresh is under way.
+// `fresh`: the version at hand, which may not be in the store yet.
+Failure follow(const Context& context, const Loaded& changed, const state::LaunchTemplateVersion& fresh, Batch& batch) {
+  const auto spec_of = [&](int number) -> std::variant<state::LaunchSpec, ApiError> {
+    if (number == fresh.number()) return spec_of_version(fresh, changed.at(number));
+    ESCALA_API_LOAD(const state::LaunchTemplateVersion version, find_version(context, changed, std::to_string(number)));
+    return spec_of_version(version, changed.at(number));
+  };
+  ESCALA_API_LOAD(std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
+  for (LoadedGroup& loaded : groups) {
+    bool moved = false;
+    const auto move = [&](LaunchSpecRef& spec, bool& agent_expected) -> Failure {
+      const auto ref = template_of(spec.id);
+      if (!ref || ref->id != changed.record.id()) return std::nullopt;
+      const auto wanted = selected(loaded.document, spec);
+      if (!wanted || !follows(*wanted)) return std::nullopt;
+      const int number = number_of(changed.record, wanted->version()).value_or(0);
+      if (number == ref->version) return std::nullopt;
+      auto found = spec_of(number);
+      if (auto* error = std::get_if<ApiError>(&found))
+        return ApiError{"InvalidParameterValue", 400,
+                        fmt::format("AutoScalingGroup {} follows {} of this launch template: {}", loaded.group.name,
+                                    wanted->version(), error->message)};
+      Group as_used;
+      use_spec(std::get<state::LaunchSpec>(found), as_used);
+      spec = as_used.spec;
+      if (!as_used.agent_expected) agent_expected = false;
+      moved = true;
+      return std::nullopt;
+    };
+    ESCALA_API_TRY(move(loaded.group.spec, loaded.group.agent_expected));
+    auto& refresh = loaded.group.refresh;
+    if (refresh && refresh->previous) ESCALA_API_TRY(move(*refresh->previous, refresh->previous_agent_expected));
+    if (moved) put(batch, loaded);
+  }
+  return std::nullopt;
+}
+
+// --- telling
+
+void from_record(const state::LaunchTemplate& from, LaunchTemplate& to) {
+  to.set_launchtemplateid(from.id());
+  to.set_launchtemplatename(from.name());
+  to.set_createtime(iso8601(from_us(from.created_at())));
+  to.set_createdby(from.created_by());
+  to.set_defaultversionnumber(from.default_version());
+  to.set_latestversionnumber(from.latest_version());
+  for (const auto& [key, value] : from.tags()) {
+    Ec2Tag& tag = *to.add_tags();
+    tag.set_key(key);
+    tag.set_value(value);
+  }
+}
+
+void from_record(const state::LaunchTemplate& of, const state::LaunchTemplateVersion& from, LaunchTemplateVersion& to) {
+  to.set_launchtemplateid(of.id());
+  to.set_launchtemplatename(of.name());
+  to.set_versionnumber(from.number());
+  if (!from.description().empty()) to.set_versiondescription(from.description());
+  to.set_createtime(iso8601(from_us(from.created_at())));
+  to.set_createdby(from.created_by());
+  to.set_defaultversion(from.number() == of.default_version());
+  if (!to.mutable_launchtemplatedata()->ParseFromString(from.api_document())) to.clear_launchtemplatedata();
+}
+
+// --- making
+
+// Writes the next version. Its spec too, where it is whole; a template may be a base for others that are.
+Failure add_version(const Context& context, Loaded& of, const LaunchTemplateData& data, const std::string& description,
+                    Batch& batch, state::LaunchTemplateVersion& made) {
+  const int number = of.record.last_number() + 1;
+  if (number > kMaxTemplateVersions)
+    return ApiError{"LaunchTemplateVersionLimitExceeded", 400,
+                    fmt::format("a launch template has at most {} versions", kMaxTemplateVersions)};
+  of.record.set_last_number(number);
+  of.record.set_latest_version(number);
+  if (number == 1) of.record.set_default_version(1);
+  made.set_number(number);
+  made.set_description(description);
+  made.set_created_at(to_us(context.clock.now()));
+  made.set_created_by(who(context));
+  made.set_api_document(data.SerializeAsString());
+  const std::string key = keys::launch_template_version(of.record.id(), number);
+  batch.expect(key, 0).put(key, made.SerializeAsString());
+  const auto spec = spec_of_version(made, of.at(number));
+  if (const auto* whole = std::get_if<state::LaunchSpec>(&spec)) {
+    const std::string spec_key = keys::spec(LaunchSpecId(whole->id()));
+    batch.expect(spec_key, 0).put(spec_key, whole->SerializeAsString());
+  }
+  put_template(batch, of);
+  return std::nullopt;
+}
+
+Failure create_template(const Context& context, const CreateLaunchTemplateRequest& request,
+                        CreateLaunchTemplateResult& result) {
+  return change(context, [&](Batch& batch) -> Failure {
+    result.Clear();
+    ESCALA_API_LOAD(const std::vector<state::LaunchTemplate> all, load_templates(context));
+    for (const state::LaunchTemplate& each : all) {
+      if (each.name() != request.launchtemplatename()) continue;
+      if (request.has_clienttoken() && each.client_token() == request.clienttoken()) {  // asked again
+        from_record(each, *result.mutable_launchtemplate());
+        return std::nullopt;
+      }
+      return ApiError{"InvalidLaunchTemplateName.AlreadyExistsException", 400, "Launch template name already in use."};
+    }
+    if (all.size() >= kMaxLaunchTemplates)
+      return ApiError{"LaunchTemplateLimitExceeded", 400,
+                      fmt::format("this manager has {} launch templates, the most it takes", kMaxLaunchTemplates)};
+    Loaded made;
+    Random random(context.seed());
+    made.record.set_id(ec2_id("lt", random));
+    made.record.set_name(request.launchtemplatename());
+    made.record.set_created_at(to_us(context.clock.now()));
+    made.record.set_created_by(who(context));
+    made.record.set_client_token(request.clienttoken());
+    for (const TagSpecification& tags : request.tagspecifications()) {
+      if (tags.resourcetype() != "launch-template")
+        return ApiError{"InvalidParameterValue", 400,
+                        fmt::format("'{}' is not a valid taggable resource type for this operation: expected "
+                                    "launch-template",
+                                    shown(tags.resourcetype()))};
+      for (const Ec2Tag& tag : tags.tags()) (*made.record.mutable_tags())[tag.key()] = tag.value();
+    }
+    state::LaunchTemplateVersion version;
+    ESCALA_API_TRY(
+        add_version(context, made, request.launchtemplatedata(), request.versiondescription(), batch, version));
+    from_record(made.record, *result.mutable_launchtemplate());
+    return dry_run(request);
+  });
+}
+
+Failure create_version(const Context& context, const CreateLaunchTemplateVersionRequest& request,
+                       CreateLaunchTemplateVersionResult& result) {
+  return change(context, [&](Batch& batch) -> Failure {
+    result.Clear();
+    ESCALA_API_LOAD(Loaded loaded, find_template(context, request.launchtemplateid(), request.launchtemplatename()));
+    if (request.has_clienttoken() && loaded.record.version_token() == request.clienttoken()) {  // asked again
+      ESCALA_API_LOAD(const state::LaunchTemplateVersion before, find_version(context, loaded, std::string(kLatest)));
+      from_record(loaded.record, before, *result.mutable_launchtemplateversion());
+      return std::nullopt;
+    }
+    LaunchTemplateData data;
+    if (request.has_sourceversion()) {
+      ESCALA_API_LOAD(const state::LaunchTemplateVersion source,
+                      find_version(context, loaded, request.sourceversion()));
+      (void)data.ParseFromString(source.api_document());
+    }
+    overlay(request.launchtemplatedata(), data);
+    loaded.record.set_version_token(request.clienttoken());
+    state::LaunchTemplateVersion version;
+    ESCALA_API_TRY(add_version(context, loaded, data, request.versiondescription(), batch, version));
+    ESCALA_API_TRY(follow(context, loaded, version, batch));
+    from_record(loaded.record, version, *result.mutable_launchtemplateversion());
+    return dry_run(request);
+  });
+}
+
+Failure modify_template(const Context& context, const ModifyLaunchTemplateRequest& request,
+                        ModifyLaunchTemplateResult& result) {
+  return change(context, [&](Batch& batch) -> Failure {
+    result.Clear();
+    ESCALA_API_LOAD(Loaded loaded, find_template(context, request.launchtemplateid(), request.launchtemplatename()));
+    if (!request.has_defaultversion())
+      return ApiError{"MissingParameter", 400, "SetDefaultVersion: missing; expected the number of a version"};
+    ESCALA_API_LOAD(const state::LaunchTemplateVersion version,
+                    find_version(context, loaded, request.defaultversion()));
+    loaded.record.set_default_version(version.number());
+    put_template(batch, loaded);
+    ESCALA_API_TRY(follow(context, loaded, version, batch));
+    from_record(loaded.record, *result.mutable_launchtemplate());
+    return dry_run(request);
+  });
+}
+
+// --- deleting
+
+// The group that launches this version, or goes back to it when its instance refresh is rolled back.
+std::variant<std::optional<GroupName>, ApiError> user_of(const Context& context, const TemplateRef& version) {
+  ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
+  const LaunchSpecId id = spec_id(version);
+  for (const LoadedGroup& each : groups) {
+    const auto& refresh = each.group.refresh;
+    if (each.group.spec.id == id || (refresh && refresh->previous && refresh->previous->id == id))
+      return std::optional(each.group.name);
+  }
+  return std::optional<GroupName>();
+}
+
+// A group that begins to use it at this moment makes the batch fail, and the change is tried anew.
+Failure erase_version(const Context& context, const TemplateRef& version, Batch& batch) {
+  batch.erase(keys::launch_template_version(version.id, version.version));
+  const std::string key = keys::spec(spec_id(version));
+  auto spec = context.store.get(key);
+  if (!spec) return from_error(spec.error());
+  if (*spec) batch.expect(key, (*spec)->version).erase(key);
+  return std::nullopt;
+}
+
+std::variant<std::vector<state::LaunchTemplateVersion>, ApiError> load_versions(const Context& context,
+                                                                                const std::string& id) {
+  auto records = context.store.scan(keys::launch_template_versions(id));
+  if (!records) return from_error(records.error());
+  std::vector<state::LaunchTemplateVersion> out;
+  for (const Record& record : *records) {
+    auto read = parse<state::LaunchTemplateVersion>(record.key, record.value);
+    if (!read) return from_error(read.error());
+    out.push_back(std::move(*read));
+  }
+  return out;
+}
+
+Failure delete_template(const Context& context, const DeleteLaunchTemplateRequest& request,
+                        DeleteLaunchTemplateResult& result) {
+  return change(context, [&](Batch& batch) -> Failure {
+    result.Clear();
+    ESCALA_API_LOAD(const Loaded loaded,
+                    find_template(context, request.launchtemplateid(), request.launchtemplatename()));
+    ESCALA_API_LOAD(const std::vector<state::LaunchTemplateVersion> versions,
+                    load_versions(context, loaded.record.id()));
+    for (const state::LaunchTemplateVersion& version : versions) {
+      const TemplateRef ref = loaded.at(version.number());
+      ESCALA_API_LOAD(const std::optional<GroupName> user, user_of(context, ref));
+      if (user)
+        return ApiError{"ResourceInUse", 400,
+                        fmt::format("Cannot delete launch template {}: AutoScalingGroup {} launches its version {}",
+                                    loaded.record.name(), *user, ref.version)};
+      ESCALA_API_TRY(erase_version(context, ref, batch));
+    }
+    const std::string key = keys::launch_template(loaded.record.id());
+    batch.expect(key, loaded.version).erase(key);
+    from_record(loaded.record, *result.mutable_launchtemplate());
+    return dry_run(request);
+  });
+}
+
+Failure delete_versions(const Context& context, const DeleteLaunchTemplateVersionsRequest& request,
+                        DeleteLaunchTemplateVersionsResult& result) {
+  return change(context, [&](Batch& batch) -> Failure {
+    result.Clear();
+    ESCALA_API_LOAD(Loaded loaded, find_template(context, request.launchtemplateid(), request.launchtemplatename()));
+    std::set<int> gone;
+    for (const std::string& text : request.versions()) {
+      const std::optional<int> number = number_of(loaded.record, text);
+      std::string why;
+      ESCALA_API_LOAD(const auto found, load_version(context, loaded.record.id(), number.value_or(0)));
+      ESCALA_API_LOAD(const std::optional<GroupName> user, user_of(context, loaded.at(number.value_or(0))));
+      if (!found || gone.contains(*number))
+        why = "There is no such version.";
+      else if (*number == loaded.record.default_version())
+        why = "It is the default version: make another one the default first.";
+      else if (user)
+        why = fmt::format("AutoScalingGroup {} launches it.", *user);
+      if (!why.empty()) {
+        UndeletedLaunchTemplateVersion& left = *result.add_unsuccessfullydeletedlaunchtemplateversions();
+        left.set_launchtemplateid(loaded.record.id());
+        left.set_launchtemplatename(loaded.record.name());
+        left.set_versionnumber(number.value_or(0));
+        left.mutable_responseerror()->set_code(found ? "unexpectedError" : "launchTemplateVersionDoesNotExist");
+        left.mutable_responseerror()->set_message(why);
+        continue;
+      }
+      gone.insert(*number);
+      ESCALA_API_TRY(erase_version(context, loaded.at(*number), batch));
+      DeletedLaunchTemplateVersion& deleted = *result.add_successfullydeletedlaunchtemplateversions();
+      deleted.set_launchtemplateid(loaded.record.id());
+      deleted.set_launchtemplatename(loaded.record.name());
+      deleted.set_versionnumber(*number);
+    }
+    if (gone.empty()) return dry_run(request);
+    // Groups that follow $Latest hold the newest one: it is none of those that went.
+    ESCALA_API_LOAD(const std::vector<state::LaunchTemplateVersion> versions,
+                    load_versions(context, loaded.record.id()));
+    for (const state::LaunchTemplateVersion& version : versions)
+      if (!gone.contains(version.number())) loaded.record.set_latest_version(version.number());
+    put_template(batch, loaded);
+    return dry_run(request);
+  });
+}
+
+// --- describing
+
+Failure describe_templates(const Context& context, const DescribeLaunchTemplatesRequest& request,
+                           DescribeLaunchTemplatesResult& result) {
+  constexpr std::string_view kOperation = "DescribeLaunchTemplates";
+  ESCALA_API_LOAD(const std::string after, page_start(context, kOperation, request));
+  // Who names one that is not there is told so.
+  for (const std::string& id : request.launchtemplateids()) {
+    ESCALA_API_LOAD(const Loaded there, find_template(context, id, ""));
+  }
+  for (const std::string& name : request.launchtemplatenames()) {
+    ESCALA_API_LOAD(const Loaded there, find_template(context, "", name));
+  }
+  ESCALA_API_TRY(known_filters(request.filters(), {"launch-template-name", "create-time", "tag-key"}));
+  ESCALA_API_LOAD(const std::vector<state::LaunchTemplate> all, load_templates(context));
+  std::string last = after;
+  for (const state::LaunchTemplate& each : all) {
+    if (each.id() <= after || !wants(request.launchtemplateids(), each.id()) ||
+        !wants(request.launchtemplatenames(), each.name()))
+      continue;
+    if (!passes(request.filters(), [&](const std::string& filter) {
+          if (filter == "launch-template-name") return std::vector{each.name()};
+          if (filter == "create-time") return std::vector{iso8601(from_us(each.created_at()))};
+          return values_of_tags(filter, each.tags());
+        }))
+      continue;
+    if (static_cast<size_t>(result.launchtemplates_size()) == page_size_of(request, kTemplatesPerPage)) {
+      go_on_after(context, kOperation, last, result);
+      return std::nullopt;
+    }
+    last = each.id();
+    from_record(each, *result.add_launchtemplates());
+  }
+  return std::nullopt;
+}
+
+// Of all templates, where no template is named: their latest or default versions.
+Failure describe_newest(const Context& context, const DescribeLaunchTemplateVersionsRequest& request,
+                        std::vector<LaunchTemplateVersion>& out) {
+  for (const std::string& version : request.versions())
+    if (version != kLatest && version != kDefault)
+      return ApiError{"InvalidParameterCombination", 400,
+                      fmt::format("Versions: '{}' is a version of one launch template; name it, or ask for {} and {}",
+                                  shown(version), kLatest, kDefault)};
+  if (request.versions().empty())
+    return ApiError{"MissingParameter", 400, "LaunchTemplateId, LaunchTemplateName or Versions is needed"};
+  ESCALA_API_LOAD(const std::vector<state::LaunchTemplate> all, load_templates(context));
+  for (const state::LaunchTemplate& each : all) {
+    std::set<int> numbers;
+    for (const std::string& version : request.versions()) numbers.insert(number_of(each, version).value_or(0));
+    for (const int number : numbers) {
+      ESCALA_API_LOAD(const auto found, load_version(context, each.id(), number));
+      if (found) from_record(each, *found, out.emplace_back());
+    }
+  }
+  return std::nullopt;
+}
+
+Failure describe_one(const Context& context, const DescribeLaunchTemplateVersionsRequest& request,
+                     std::vector<LaunchTemplateVersion>& out) {
+  ESCALA_API_LOAD(const Loaded loaded,
+                  find_template(context, request.launchtemplateid(), request.launchtemplatename()));
+  for (const std::string& text : request.versions()) {
+    ESCALA_API_LOAD(const state::LaunchTemplateVersion found, find_version(context, loaded, text));
+    from_record(loaded.record, found, out.emplace_back());
+  }
+  if (!request.versions().empty()) return std::nullopt;
+  const auto bound = [&](const std::string& text, int standard) {
+    return text.empty() ? standard : number_of(loaded.record, text).value_or(standard);
+  };
+  const int least = bound(request.minversion(), 1), most = bound(request.maxversion(), kMaxTemplateVersions);
+  ESCALA_API_LOAD(std::vector<state::LaunchTemplateVersion> versions, load_versions(context, loaded.record.id()));
+  std::reverse(versions.begin(), versions.end());  // newest first, as AWS
+  for (const state::LaunchTemplateVersion& version : versions)
+    if (version.number() >= least && version.number() <= most) from_record(loaded.record, version, out.emplace_back());
+  return std::nullopt;
+}
+
+Failure describe_versions(const Context& context, const DescribeLaunchTemplateVersionsRequest& request,
+                          DescribeLaunchTemplateVersionsResult& result) {
+  constexpr std::string_view kOperation = "DescribeLaunchTemplateVersions";
+  ESCALA_API_LOAD(const std::string start, page_start(context, kOperation, request));
+  const auto first = static_cast<size_t>(parse_integer(start.empty() ? "0" : start).value_or(0));
+  ESCALA_API_TRY(known_filters(request.filters(), {"image-id", "instance-type", "is-default-version"}));
+  std::vector<LaunchTemplateVersion> all;
+  const bool named = request.has_launchtemplateid() || request.has_launchtemplatename();
+  ESCALA_API_TRY(named ? describe_one(context, request, all) : describe_newest(context, request, all));
+  std::erase_if(all, [&](const LaunchTemplateVersion& each) {
+    return !passes(request.filters(), [&](const std::string& filter) {
+      if (filter == "image-id") return std::vector{each.launchtemplatedata().imageid()};
+      if (filter == "instance-type") return std::vector{each.launchtemplatedata().instancetype()};
+      return std::vector<std::string>{each.defaultversion() ? "true" : "false"};
+    });
+  });
+  for (size_t i = first; i < all.size(); ++i) {
+    if (static_cast<size_t>(result.launchtemplateversions_size()) == page_size_of(request, kTemplatesPerPage)) {
+      go_on_after(context, kOperation, std::to_string(i), result);
+      return std::nullopt;
+    }
+    *result.add_launchtemplateversions() = std::move(all[i]);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Action> template_actions() {
+  std::vector<Action> rows = {admin_row("CreateLaunchTemplate", kChanges, create_template),
+                              admin_row("CreateLaunchTemplateVersion", kChanges, create_version),
+                              admin_row("ModifyLaunchTemplate", kChanges, modify_template),
+                              admin_row("DeleteLaunchTemplate", kChanges, delete_template),
+                              admin_row("DeleteLaunchTemplateVersions", kChanges, delete_versions),
+                              row("DescribeLaunchTemplates", kReads, describe_templates),
+                              row("DescribeLaunchTemplateVersions", kReads, describe_versions)};
+  for (Action& action : rows) action.parameter_codes = true;
+  return rows;
+}
+
+// --- what groups need
+
+std::optional<TemplateRef> template_of(const LaunchSpecId& spec) {
+  const std::string& text = spec.str();
+  const size_t first = text.find(':'), last = text.rfind(':');
+  if (first == std::string::npos || first == last) return std::nullopt;
+  const Result<int64_t> number = parse_integer(text.substr(last + 1));
+  if (!number || *number < 1 || *number > kMaxTemplateVersions) return std::nullopt;
+  return TemplateRef{text.substr(0, first), text.substr(first + 1, last - first - 1), static_cast<int>(*number)};
+}
+
+LaunchSpecId spec_id(const TemplateRef& ref) {
+  return LaunchSpecId(fmt::format("{}:{}:{}", ref.id, ref.name, ref.version));
+}
+
+Failure use_template(const Context& context, const LaunchTemplateSpecification& wanted, LoadedGroup& loaded,
+                     Batch& batch) {
+  const auto as_validation = [](ApiError error) { return validation_error(std::move(error.message)); };
+  auto found = find_template(context, wanted.launchtemplateid(), wanted.launchtemplatename());
+  if (auto* error = std::get_if<ApiError>(&found)) return as_validation(std::move(*error));
+  const Loaded& of = std::get<Loaded>(found);
+  auto version = find_version(context, of, wanted.version());
+  if (auto* error = std::get_if<ApiError>(&version)) return as_validation(std::move(*error));
+  const TemplateRef ref = of.at(std::get<state::LaunchTemplateVersion>(version).number());
+  // Tells why, where it is not whole.
+  ESCALA_API_LOAD(const state::LaunchSpec whole, spec_of_version(std::get<state::LaunchTemplateVersion>(version), ref));
+  ESCALA_API_TRY(use_spec(context, whole.id(), loaded.group, batch));
+  // What $Latest and $Default are may not change while the group begins to follow them.
+  batch.expect(keys::launch_template(of.record.id()), of.version);
+  loaded.document.clear_previouslaunchtemplate();
+  from_template(ref, *loaded.document.mutable_launchtemplate());
+  loaded.document.mutable_launchtemplate()->set_version(wanted.version().empty() ? std::string(kDefault)
+                                                                                 : wanted.version());
+  return std::nullopt;
+}
+
+bool follows(const LaunchTemplateSpecification& wanted) {
+  return wanted.version().empty() || wanted.version() == kLatest || wanted.version() == kDefault;
+}
+
+std::optional<LaunchTemplateSpecification> selected(const GroupDocument& document, const LaunchSpecRef& spec) {
+  const auto ref = template_of(spec.id);
+  if (!ref) return std::nullopt;
+  const auto is_of = [&](const LaunchTemplateSpecification& wanted) {
+    return wanted.launchtemplateid() == ref->id &&
+           (follows(wanted) || wanted.version() == std::to_string(ref->version));
+  };
+  if (document.has_launchtemplate() && is_of(document.launchtemplate())) return document.launchtemplate();
+  if (document.has_previouslaunchtemplate() && is_of(document.previouslaunchtemplate()))
+    return document.previouslaunchtemplate();
+  LaunchTemplateSpecification out;
+  from_template(*ref, out);
+  return out;
+}
+
+void from_template(const TemplateRef& ref, LaunchTemplateSpecification& to) {
+  to.set_launchtemplateid(ref.id);
+  to.set_launchtemplatename(ref.name);
+  to.set_version(std::to_string(ref.version));
+}
+
+void from_template(const GroupDocument& document, const LaunchSpecRef& spec, LaunchTemplateSpecification& to) {
+  if (const auto wanted = selected(document, spec)) to = *wanted;
+}
+
+}  // namespace escala::api
