@@ -5,6 +5,7 @@
 #include "api/audit.h"
 #include "api/routes.h"
 #include "api/validate.h"
+#include "api/xml.h"
 
 namespace escala::api {
 namespace {
@@ -80,14 +81,16 @@ const Action* find_action(std::string_view name) {
   return found == rows.end() ? nullptr : &*found;
 }
 
-Failure perform(const Context& context, const Action& action, const google::protobuf::Message& request,
-                google::protobuf::Message& response) {
+namespace {
+
+Failure perform_as(const Context& context, const Action& action, const Message& request,
+                   const std::function<Failure()>& act) {
   const auto run = [&]() -> Failure {
     if (auto denied = authorize(context, action, request)) return denied;
     Faults faults;
     validate(request, faults);
     ESCALA_API_TRY(failure_of(action, faults));
-    return action.run(context, request, response);
+    return act();
   };
   Failure failed = run();
   if (context.audit != nullptr && (action.changes || (failed && failed->code == "AccessDenied")))
@@ -100,6 +103,28 @@ Failure perform(const Context& context, const Action& action, const google::prot
                           .outcome = failed ? failed->code : "ok",
                           .revision = context.store.revision()});
   return failed;
+}
+
+}  // namespace
+
+Failure perform(const Context& context, const Action& action, const google::protobuf::Message& request,
+                google::protobuf::Message& response) {
+  return perform_as(context, action, request, [&] { return action.run(context, request, response); });
+}
+
+Failure perform_xml(const Context& context, const Action& action, const google::protobuf::Message& request,
+                    ListStyle style, std::string& members) {
+  return perform_as(context, action, request, [&]() -> Failure {
+    if (action.run_xml) {
+      ESCALA_API_LOAD(const bool done, action.run_xml(context, request, members));
+      if (done) return std::nullopt;
+    }
+    const std::unique_ptr<Message> response(action.response->New());
+    ESCALA_API_TRY(action.run(context, request, *response));
+    members.reserve(members.size() + 2 * response->ByteSizeLong() + 512);
+    append_members(members, *response, style);
+    return std::nullopt;
+  });
 }
 
 }  // namespace escala::api

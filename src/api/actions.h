@@ -13,6 +13,7 @@
 
 #include "api/access.h"
 #include "api/context.h"
+#include "api/form.h"
 
 namespace escala::api {
 
@@ -22,6 +23,9 @@ struct Action {
   const google::protobuf::Message* request = nullptr;  // prototypes, for reflection
   const google::protobuf::Message* response = nullptr;
   std::function<Failure(const Context&, const google::protobuf::Message&, google::protobuf::Message&)> run;
+  // Appends the members of the answer as XML, where that is quicker than run; false: it is not, and nothing was done.
+  std::function<std::variant<bool, ApiError>(const Context&, const google::protobuf::Message&, std::string&)> run_xml =
+      {};
   // What the caller must be allowed (api/access): by default operate to change, read to read.
   Role role = Role::Read;
   bool listing = false;          // names no group: answers about those that the caller sees
@@ -39,6 +43,7 @@ Action row(std::string_view name, bool changes, Failure (*handler)(const Context
       [handler](const Context& context, const google::protobuf::Message& request, google::protobuf::Message& response) {
         return handler(context, static_cast<const Request&>(request), static_cast<Response&>(response));
       },
+      {},
       changes ? Role::Operate : Role::Read,
   };
 }
@@ -98,5 +103,8 @@ Failure failure_of(const Action& action, const Faults& faults);
 // request message.
 Failure perform(const Context& context, const Action& action, const google::protobuf::Message& request,
                 google::protobuf::Message& response);
+// The same; appends the answer's members as XML. After a failure the text is of no use.
+Failure perform_xml(const Context& context, const Action& action, const google::protobuf::Message& request,
+                    ListStyle style, std::string& members);
 
 }  // namespace escala::api

@@ -29,6 +29,7 @@ inline constexpr size_t kMaxTags = 50;
 
 class AuditLog;
 class Gate;
+class GroupCache;
 struct Caller;
 
 struct Context {
@@ -38,6 +39,7 @@ struct Context {
   Gate* gate = nullptr;                 // null: nothing is signed, everybody is the owner (tests, tools)
   AuditLog* audit = nullptr;            // null: nothing is written down
   history::History* history = nullptr;  // null: no metrics are kept
+  GroupCache* group_cache = nullptr;    // null: groups are written anew for each answer
   // Of the request at hand. No caller: the owner, over the unix socket, who may do everything.
   const Caller* caller = nullptr;
   std::string request_id;

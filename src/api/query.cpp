@@ -23,10 +23,10 @@ constexpr size_t kMaxWarning = 1024;
 constexpr std::string_view kJsonType = "application/x-amz-json-1.0";
 constexpr int kServerFault = 500;
 
+constexpr std::string_view kXmlDeclaration = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 Answer xml_answer(int status, std::string body) {
-  return {.status = status,
-          .content_type = "text/xml",
-          .body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" + std::move(body)};
+  return {.status = status, .content_type = "text/xml", .body = std::move(body)};
 }
 
 // 500 with Type Sender for ResourceContention: that is how the model has it.
@@ -35,16 +35,16 @@ bool is_senders(const ApiError& error) {
 }
 
 Answer error_xml(const Service& service, const ApiError& error, const std::string& request_id) {
-  std::string body;
+  std::string body(kXmlDeclaration);
   if (service.envelope == Service::Envelope::Ec2) {
-    body = "<Response><Errors><Error>";
+    body += "<Response><Errors><Error>";
     append_element(body, "Code", error.code);
     append_element(body, "Message", error.message);
     body += "</Error></Errors>";
     append_element(body, "RequestID", request_id);
     body += "</Response>\n";
   } else {
-    body = "<ErrorResponse xmlns=\"";
+    body += "<ErrorResponse xmlns=\"";
     append_escaped(body, service.xml_namespace);
     body += "\"><Error>";
     append_element(body, "Type", is_senders(error) ? "Sender" : "Receiver");
@@ -57,27 +57,25 @@ Answer error_xml(const Service& service, const ApiError& error, const std::strin
   return with_hints(xml_answer(error.http_status, std::move(body)), error);
 }
 
-Answer result_xml(const Service& service, std::string_view operation, const Message& response,
-                  const std::string& request_id) {
-  std::string body;
-  body.reserve(2 * response.ByteSizeLong() + 512);
-  body += fmt::format("<{}Response xmlns=\"{}\">", operation, service.xml_namespace);
-  if (service.envelope == Service::Envelope::Ec2) {
-    append_element(body, "requestId", request_id);
-    append_members(body, response, service.lists);
-  } else {
-    // Operations without a result have no element for it.
-    if (response.GetDescriptor() != Empty::descriptor()) {
-      body += fmt::format("<{}Result>", operation);
-      append_members(body, response, service.lists);
-      body += fmt::format("</{}Result>", operation);
-    }
-    body += "<ResponseMetadata>";
-    append_element(body, "RequestId", request_id);
-    body += "</ResponseMetadata>";
+// Around the members of an answer, which are written right between them: answers are long.
+std::string before_members(const Service& service, const Action& action, const std::string& request_id) {
+  std::string out = fmt::format("{}<{}Response xmlns=\"{}\">", kXmlDeclaration, action.name, service.xml_namespace);
+  if (service.envelope == Service::Envelope::Ec2)
+    append_element(out, "requestId", request_id);
+  else if (action.response->GetDescriptor() !=
+           Empty::descriptor())  // operations without a result have no element for it
+    out += fmt::format("<{}Result>", action.name);
+  return out;
+}
+void append_after_members(std::string& out, const Service& service, const Action& action,
+                          const std::string& request_id) {
+  if (service.envelope == Service::Envelope::Query) {
+    if (action.response->GetDescriptor() != Empty::descriptor()) out += fmt::format("</{}Result>", action.name);
+    out += "<ResponseMetadata>";
+    append_element(out, "RequestId", request_id);
+    out += "</ResponseMetadata>";
   }
-  body += fmt::format("</{}Response>\n", operation);
-  return xml_answer(200, std::move(body));
+  out += fmt::format("</{}Response>\n", action.name);
 }
 
 ApiError no_such_operation(const Service& service, std::string_view name) {
@@ -268,13 +266,11 @@ Answer error_aws_json(const ApiError& error) {
   return with_hints(std::move(answer), error);
 }
 
-// From a request message that was filled in to its answer message; what both faces share.
-Failure run(const Context& context, const Action& action, const Message& request, const Faults& faults,
-            Message& response) {
+// What comes before an operation is performed: its caller's turn, and what was found wrong while it was read.
+Failure before(const Context& context, const Action& action, const Faults& faults) {
   if (context.gate != nullptr)
     ESCALA_API_TRY(context.gate->take_turn(context.caller == nullptr ? "" : context.caller->key_id, action.changes));
-  ESCALA_API_TRY(failure_of(action, faults));
-  return perform(context, action, request, response);
+  return failure_of(action, faults);
 }
 
 }  // namespace
@@ -351,12 +347,14 @@ Answer query(const Context& shared, const Head& head, const std::string& body, b
   auto arranged = arrange(*parameters, *action->request->GetDescriptor(), service->lists);
   if (auto* error = std::get_if<ApiError>(&arranged)) return error_xml(*service, *error, request_id);
   const FormRequest& asked = std::get<FormRequest>(arranged);
-  const std::unique_ptr<Message> request(action->request->New()), response(action->response->New());
+  const std::unique_ptr<Message> request(action->request->New());
   Faults faults;
   fill(*request, asked.node, {}, faults, nullptr);
-  Failure failed = run(context, *action, *request, faults, *response);
-  Answer answer =
-      failed ? error_xml(*service, *failed, request_id) : result_xml(*service, action->name, *response, request_id);
+  std::string text = before_members(*service, *action, request_id);
+  Failure failed = before(context, *action, faults);
+  if (!failed) failed = perform_xml(context, *action, *request, service->lists, text);
+  if (!failed) append_after_members(text, *service, *action, request_id);
+  Answer answer = failed ? error_xml(*service, *failed, request_id) : xml_answer(200, std::move(text));
   if (std::string warning = warning_header(asked.unknown, ignored_fields(*request)); !warning.empty())
     answer.headers.emplace_back("x-escala-warning", std::move(warning));
   return answer;
@@ -385,7 +383,8 @@ Answer aws_json(const Context& shared, const Head& head, const std::string& body
   const std::unique_ptr<Message> request(action->request->New()), response(action->response->New());
   Faults faults;
   fill(*request, *node, {.plain_text = false, .null_is_absent = true}, faults, nullptr);
-  if (auto failed = run(context, *action, *request, faults, *response)) return error_aws_json(*failed);
+  if (auto failed = before(context, *action, faults)) return error_aws_json(*failed);
+  if (auto failed = perform(context, *action, *request, *response)) return error_aws_json(*failed);
   Answer answer{.status = 200, .content_type = std::string(kJsonType), .body = {}};
   if (response->GetDescriptor() == Empty::descriptor())
     answer.body = "{}";

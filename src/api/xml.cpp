@@ -17,17 +17,6 @@ using google::protobuf::Reflection;
 constexpr int kFirstOfOurs = 1000;
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
-void open(std::string& out, std::string_view name) {
-  out += '<';
-  out += name;
-  out += '>';
-}
-void close(std::string& out, std::string_view name) {
-  out += "</";
-  out += name;
-  out += '>';
-}
-
 void append_number(std::string& out, double value) {
   // Whole numbers as AWS writes them: 50.0.
   if (std::isfinite(value) && std::floor(value) == value && std::fabs(value) < 1e15)
@@ -52,9 +41,9 @@ class Writer {
       } else if (field.is_repeated()) {
         list(message, reflection, field, name);
       } else if (reflection.HasField(message, &field)) {
-        open(out_, name);
+        open_element(out_, name);
         value(message, reflection, field, -1);
-        close(out_, name);
+        close_element(out_, name);
       }
     }
   }
@@ -63,24 +52,24 @@ class Writer {
   void list(const Message& message, const Reflection& reflection, const FieldDescriptor& field, std::string_view name) {
     const int size = reflection.FieldSize(message, &field);
     const std::string_view member = style_ == ListStyle::Member ? member_name(field) : "item";
-    open(out_, name);
+    open_element(out_, name);
     for (int i = 0; i < size; ++i) {
-      open(out_, member);
+      open_element(out_, member);
       value(message, reflection, field, i);
-      close(out_, member);
+      close_element(out_, member);
     }
-    close(out_, name);
+    close_element(out_, name);
   }
 
   void map(const Message& message, const Reflection& reflection, const FieldDescriptor& field, std::string_view name) {
-    open(out_, name);
+    open_element(out_, name);
     for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
       const Message& pair = reflection.GetRepeatedMessage(message, &field, i);
-      open(out_, "entry");
+      open_element(out_, "entry");
       members(pair);  // key and value
-      close(out_, "entry");
+      close_element(out_, "entry");
     }
-    close(out_, name);
+    close_element(out_, name);
   }
 
   // index -1: the field's single value.
@@ -123,6 +112,24 @@ class Writer {
 
 }  // namespace
 
+void open_element(std::string& out, std::string_view name) {
+  out += '<';
+  out += name;
+  out += '>';
+}
+void close_element(std::string& out, std::string_view name) {
+  const size_t opened = name.size() + 2;
+  if (out.size() >= opened && out[out.size() - opened] == '<' && out.back() == '>' &&
+      std::string_view(out).substr(out.size() - opened + 1, name.size()) == name) {
+    out.back() = '/';
+    out += '>';
+    return;
+  }
+  out += "</";
+  out += name;
+  out += '>';
+}
+
 void append_escaped(std::string& out, std::string_view text) {
   constexpr std::string_view kSpecial = "&<>\r";
   // Most text has nothing to escape and nothing to replace.
@@ -154,9 +161,9 @@ void append_escaped(std::string& out, std::string_view text) {
 }
 
 void append_element(std::string& out, std::string_view name, std::string_view text) {
-  open(out, name);
+  open_element(out, name);
   append_escaped(out, text);
-  close(out, name);
+  close_element(out, name);
 }
 
 void append_members(std::string& out, const Message& message, ListStyle style) {

@@ -14,6 +14,9 @@ namespace escala::api {
 
 // The text with & < > and CR as references, and U+FFFD for what XML 1.0 does not allow.
 void append_escaped(std::string& out, std::string_view text);
+void open_element(std::string& out, std::string_view name);
+// <name/> where nothing was written since it was opened: answers are full of empty lists.
+void close_element(std::string& out, std::string_view name);
 // <name>text</name>.
 void append_element(std::string& out, std::string_view name, std::string_view text);
 // The members of the message. Lists are written also when they are empty, as AWS does: clients iterate over them.
