@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What the AWS face costs: requests per second beside moto's server, answers of a large fleet, and under attack.
 
-./dev bench api [rate] [fleet] [attack]     all three without a word. wrk is the client: signed requests over loopback,
-made by botocore's own signer, the same one again and again (a signature holds for five minutes).
+./dev bench api [rate] [fleet] [attack]     all three without a word. The client, bench_load, costs little:
+it sends one signed request (botocore's own signer) again and again over loopback; a signature holds for five minutes.
 
 rate     100 groups, 16 connections: DescribeAutoScalingGroups of all of them, ours and (--moto COMMAND) moto's in turns.
 fleet    --groups 2000 of --instances 10 in the EC2 double: by name, a page of 100, control's memory.
@@ -10,6 +10,7 @@ attack   a well-behaved client beside slow heads, slow bodies, nonsense, oversiz
 """
 
 import argparse
+import http.client
 import json
 import os
 import random
@@ -48,34 +49,51 @@ def signed(url, operation, key, region="us-east-1", **parameters):
     return headers, body
 
 
-class Wrk:
-    """One run of wrk with one request, in the background; answer() waits for its figures."""
+class Load:
+    """One run of bench_load with one request, in the background; answer() waits for its figures."""
 
-    def __init__(self, url, operation, key, connections=16, seconds=10, region="us-east-1", **parameters):
+    def __init__(self, load, url, operation, key, connections=16, seconds=10, region="us-east-1", **parameters):
         headers, body = signed(url, operation, key, region, **parameters)
-        script = tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False)
-        text = "wrk.method = 'POST'\nwrk.body = %s\n" % json.dumps(body)
-        for name, value in headers.items():
-            text += "wrk.headers[%s] = %s\n" % (json.dumps(name), json.dumps(value))
-        text += ("function done(summary, latency, requests)\n"
-                 " io.write(string.format('FIGURES %d %d %d %d %d %d %d %d %d\\n', summary.requests, summary.duration,"
-                 " summary.errors.status, summary.errors.connect + summary.errors.read + summary.errors.write +"
-                 " summary.errors.timeout, latency:percentile(50), latency:percentile(99), latency.max, summary.bytes,"
-                 " latency.mean))\nend\n")
-        script.write(text)
-        script.close()
-        self.script = script.name
-        self.process = subprocess.Popen(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, url + "/"],
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        headers["Content-Length"] = str(len(body))
+        with tempfile.NamedTemporaryFile("w", newline="", delete=False) as file:
+            file.write("POST / HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n" + body)
+        self.file = file.name
+        address = urllib.parse.urlsplit(url)
+        self.process = subprocess.Popen([load, address.hostname, str(address.port), file.name, str(connections),
+                                         str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def answer(self):
         out = self.process.communicate()[0]
-        os.unlink(self.script)
+        os.unlink(self.file)
         found = re.search(r"FIGURES (.*)", out)
         assert found, out
-        requests, micros, status, broken, p50, p99, most, size, _ = (int(x) for x in found.group(1).split())
-        return {"requests": requests, "rate": requests / (micros / 1e6), "status": status, "broken": broken,
-                "p50": p50 / 1e3, "p99": p99 / 1e3, "max": most / 1e3, "bytes": size / max(requests, 1)}
+        requests, seconds, not_200, broken, p50, p99, most, size = (float(x) for x in found.group(1).split())
+        return {"requests": int(requests), "rate": requests / seconds, "status": int(not_200), "broken": int(broken),
+                "p50": p50 / 1e3, "p99": p99 / 1e3, "max": most / 1e3, "bytes": size / requests}
+
+
+def paced(url, operation, key, seconds, region, rate=200, **parameters):
+    """A client that behaves: so many requests a second, one after the other, each timed."""
+    headers, body = signed(url, operation, key, region, **parameters)
+    address = urllib.parse.urlsplit(url)
+    took, refused, size, connection = [], 0, 0, None
+    begin = time.perf_counter()
+    for number in range(int(seconds * rate)):
+        time.sleep(max(0, begin + number / rate - time.perf_counter()))
+        at = time.perf_counter()
+        if connection is None:
+            connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+        connection.request("POST", "/", body, headers)
+        answer = connection.getresponse()
+        size += len(answer.read())
+        took.append((time.perf_counter() - at) * 1000)
+        refused += answer.status != 200
+        if answer.will_close:
+            connection.close()
+            connection = None
+    took.sort()
+    return {"rate": len(took) / (time.perf_counter() - begin), "p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100],
+            "max": took[-1], "bytes": size / len(took), "status": refused, "broken": 0}
 
 
 def cpu_seconds(pid):
@@ -155,7 +173,7 @@ def rate(options):
 
         def ours():
             before = cpu_seconds(pid)
-            figures = Wrk(url, "DescribeAutoScalingGroups", key, 16, options.seconds, region, MaxRecords=100).answer()
+            figures = Load(options.load, url, "DescribeAutoScalingGroups", key, 16, options.seconds, region, MaxRecords=100).answer()
             used = (cpu_seconds(pid) - before) * 1000 / figures["requests"]
             row("ours", *told(figures), f"{used:.2f}")
             return figures
@@ -170,7 +188,7 @@ def rate(options):
             for _ in range(3):
                 mine = ours()
                 before = cpu_seconds(moto.process.pid)
-                figures = Wrk(moto.url, "DescribeAutoScalingGroups", moto_key, 16, options.seconds,
+                figures = Load(options.load, moto.url, "DescribeAutoScalingGroups", moto_key, 16, options.seconds,
                               MaxRecords=100).answer()
                 used = (cpu_seconds(moto.process.pid) - before) * 1000 / max(figures["requests"], 1)
                 row("moto", *told(figures), f"{used:.2f}")
@@ -201,10 +219,10 @@ def fleet(options):
         print(f"control at rest: {memory_mib(pid):.0f} MiB, {(cpu_seconds(pid) - before) / (time.time() - at) * 100:.1f} % of a core\n")
         table("DescribeAutoScalingGroups", *HEADS)
         for connections in (1, 16):
-            row(f"by name, {connections} connections", *told(Wrk(
+            row(f"by name, {connections} connections", *told(Load(options.load, 
                 url, "DescribeAutoScalingGroups", key, connections, options.seconds, region,
                 **{"AutoScalingGroupNames.member.1": "group-1000" if options.groups > 1000 else "group-0000"}).answer()))
-            row(f"a page of 100, {connections} connections", *told(Wrk(
+            row(f"a page of 100, {connections} connections", *told(Load(options.load, 
                 url, "DescribeAutoScalingGroups", key, connections, options.seconds, region, MaxRecords=100).answer()))
         print(f"\ncontrol afterwards: {memory_mib(pid):.0f} MiB")
 
@@ -278,12 +296,12 @@ def attack(options):
 
         def beside(what, threads, worst):
             enemy = Attack(address, worst, threads) if worst else None
-            figures = Wrk(url, "DescribeAutoScalingGroups", key, 1, options.seconds, region, **by_name).answer()
+            figures = paced(url, "DescribeAutoScalingGroups", key, options.seconds, region, **by_name)
             if enemy:
                 enemy.stop()
             row(what, *told(figures), f"{memory_mib(pid):.0f}", enemy.count if enemy else "")
 
-        print("\nDescribeAutoScalingGroups by name over one connection, beside\n")
+        print("\nDescribeAutoScalingGroups by name, 200 a second, beside\n")
         table("", *HEADS, "control MiB", "attacks")
         beside("nobody", 0, None)
         beside("200 slow heads", 200, slow_heads)
@@ -292,7 +310,7 @@ def attack(options):
         beside("nonsense, 4 threads", 4, nonsense)
         beside("oversized, 4 threads", 4, oversized)
         other = new_key(manager, "read:*")
-        flood = Wrk(url, "DescribeAutoScalingGroups", other, 64, options.seconds + 2, region, **by_name)
+        flood = Load(options.load, url, "DescribeAutoScalingGroups", other, 64, options.seconds + 2, region, **by_name)
         beside("a flood over 64 connections, another key", 0, None)
         figures = flood.answer()
         print(f"\nthe flood: {figures['requests']} requests, {figures['status']} of them told Throttling")
@@ -308,6 +326,7 @@ def main():
     parser.add_argument("--groups", type=int, default=2000)
     parser.add_argument("--instances", type=int, default=10, help="of each group")
     options = parser.parse_args()
+    options.load = os.path.join(options.bin, "bench_load")
     for part in options.parts or ("rate", "fleet", "attack"):
         {"rate": rate, "fleet": fleet, "attack": attack}[part](options)
 
