@@ -68,7 +68,9 @@ Failure GroupCache::write(const Context& context, const std::string& key, Entry&
   ESCALA_API_LOAD(const LoadedGroup loaded, load_group(**record));
   AutoScalingGroup message;
   ESCALA_API_TRY(from_group(context, loaded, true, message));
+  open_element(entry.told, "member");
   append_members(entry.told, message, ListStyle::Member);
+  close_element(entry.told, "member");
   bytes_ += entry.told.size();
   return std::nullopt;
 }

@@ -22,7 +22,7 @@ class GroupCache {
   explicit GroupCache(const Store& store) : store_(store) {}
 
   // Of each group after this key (store/records.h), by key, until it answers false: the key, the name, and what is told
-  // of it ("<AutoScalingGroupName>web</AutoScalingGroupName>...").
+  // of it ("<member><AutoScalingGroupName>web</AutoScalingGroupName>...</member>").
   using Visit = std::function<bool(const std::string& key, const std::string& name, const std::string& told)>;
   Failure walk(const Context& context, std::string_view after, const Visit& visit);
   // What so many groups take, about: bytes.

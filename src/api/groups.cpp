@@ -237,9 +237,7 @@ std::variant<bool, ApiError> describe_groups_xml(const Context& context, const g
     }
     ++told;
     after = key;
-    open_element(out, "member");
     out += text;
-    close_element(out, "member");
     return true;
   };
   constexpr size_t kRest = 4096;
