@@ -38,8 +38,12 @@ void GroupCache::forget_told(std::string_view instance_key) {
 
 Failure GroupCache::catch_up() {
   const Revision now = store_.revision();
-  if (started_ && now == seen_) return std::nullopt;
-  if (!started_ || bytes_ > kMaxCachedBytes) return start_anew();
+  if (!started_) return start_anew();
+  if (bytes_ > kMaxCachedBytes) {
+    for (auto& [key, entry] : entries_) entry.told = {};
+    bytes_ = 0;
+  }
+  if (now == seen_) return std::nullopt;
   const auto groups = store_.changes(keys::kGroups, seen_), instances = store_.changes(kInstances, seen_);
   if (!groups || !instances) return start_anew();  // too long ago for the feed
   for (const Store::Change& change : *groups) {
