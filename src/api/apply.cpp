@@ -9,6 +9,7 @@
 #include <set>
 
 #include "api/convert.h"
+#include "api/ec2_words.h"
 #include "api/fill.h"
 #include "api/flatten.h"
 #include "api/groups.h"
@@ -79,9 +80,13 @@ Built build(const GroupDocument& from, TimePoint now, const std::string& path, F
   Built built;
   Group& group = built.group;
   group.name = GroupName(from.autoscalinggroupname());
-  if (from.has_launchconfiguration() + from.has_launchconfigurationname() + from.has_launchtemplate() != 1)
-    add_located(faults, path,
-                "exactly one of LaunchConfiguration, LaunchConfigurationName and LaunchTemplate is needed");
+  if (from.has_launchconfiguration() + from.has_launchconfigurationname() + from.has_launchtemplate() +
+          from.has_mixedinstancespolicy() !=
+      1)
+    add_located(
+        faults, path,
+        "exactly one of LaunchConfiguration, LaunchConfigurationName, LaunchTemplate and MixedInstancesPolicy is "
+        "needed");
   if (from.has_launchconfiguration()) {
     LaunchConfiguration named = from.launchconfiguration();
     if (!named.has_launchconfigurationname())
@@ -272,12 +277,15 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
       built.spec->set_created_at(to_us(context.clock.now()));
       ESCALA_API_TRY(put_spec(context, *built.spec, batch, spec_thing, spec));
       use_spec(spec, group);
-    } else if (from.has_launchtemplate()) {
+    } else if (from.has_launchtemplate() || from.has_mixedinstancespolicy()) {
       LoadedGroup launching{.group = std::move(group), .document = std::move(built.document), .version = 0};
-      ESCALA_API_TRY(use_template(context, from.launchtemplate(), launching, batch));
+      ESCALA_API_TRY(from.has_launchtemplate() ? use_template(context, from.launchtemplate(), launching, batch)
+                                               : use_mixed(context, from.mixedinstancespolicy(), launching, batch));
       group = std::move(launching.group);
       built.document = std::move(launching.document);
-      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> stored, load_spec(context, group.spec.id));
+      const auto version = template_of(group.spec.id);
+      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> stored,
+                      load_spec(context, version ? spec_id(*version) : group.spec.id));
       spec = stored.value_or(state::LaunchSpec());
     } else {
       const auto planned =
@@ -339,9 +347,7 @@ Group group_of(const GroupDocument& from, TimePoint now) {
 }
 
 std::string inline_spec_name(const std::string& group, const LaunchConfiguration& configuration) {
-  uint64_t hash = 14695981039346656037ULL;
-  for (const char c : canonical(contents(configuration)))
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  const uint64_t hash = name_hash(canonical(contents(configuration)));
   constexpr size_t kMaxGroupPart = 240;  // a launch configuration's name has at most 255 characters
   return fmt::format("{}-{:012x}", group.substr(0, kMaxGroupPart), hash & 0xffffffffffffULL);
 }

@@ -23,9 +23,7 @@ constexpr const char* kOwner = "000000000000";
 
 // The same id for the same name, always.
 std::string id_of(std::string_view kind, std::string_view name) {
-  uint64_t hash = 14695981039346656037ULL;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return fmt::format("{}-{:017x}", kind, hash);
+  return fmt::format("{}-{:017x}", kind, name_hash(name));
 }
 const std::string& vpc_id() {
   static const std::string id = id_of("vpc", "escala");

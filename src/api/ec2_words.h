@@ -16,6 +16,13 @@
 
 namespace escala::api {
 
+// The same number for the same text, always (FNV-1a).
+inline uint64_t name_hash(std::string_view text) {
+  uint64_t hash = 14695981039346656037ULL;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return hash;
+}
+
 // "lt-0123456789abcdef0".
 inline std::string ec2_id(std::string_view kind, Random& random) {
   constexpr uint64_t kNibble = 16;

@@ -30,9 +30,12 @@ ApiError no_source() {
 // What the message names: a launch configuration or a launch template; nothing changes when it names neither.
 template <typename Message>
 Failure use_source(const Context& context, const Message& from, LoadedGroup& loaded, Batch& batch) {
-  if (from.has_launchconfigurationname() && from.has_launchtemplate()) return no_source();
+  if (from.has_launchconfigurationname() + from.has_launchtemplate() + from.has_mixedinstancespolicy() > 1)
+    return no_source();
   if (from.has_launchtemplate()) return use_template(context, from.launchtemplate(), loaded, batch);
+  if (from.has_mixedinstancespolicy()) return use_mixed(context, from.mixedinstancespolicy(), loaded, batch);
   if (!from.has_launchconfigurationname()) return std::nullopt;
+  loaded.document.clear_mixedinstancespolicy();
   loaded.document.clear_launchtemplate();
   loaded.document.clear_previouslaunchtemplate();
   return use_spec(context, from.launchconfigurationname(), loaded.group, batch);
@@ -67,7 +70,8 @@ Failure create_group(const Context& context, const CreateAutoScalingGroupRequest
       return already_exists(fmt::format(
           "AutoScalingGroup by this name already exists - A group with the name {} already exists", group.name));
     ESCALA_API_TRY(check_room_for_group(context));
-    if (!request.has_launchconfigurationname() && !request.has_launchtemplate()) return no_source();
+    if (!request.has_launchconfigurationname() && !request.has_launchtemplate() && !request.has_mixedinstancespolicy())
+      return no_source();
     group.created_at = context.clock.now();
     ESCALA_API_TRY(use_source(context, request, made, batch));
     Faults faults;
@@ -92,34 +96,35 @@ Failure create_group(const Context& context, const CreateAutoScalingGroupRequest
 }
 
 Failure update_group(const Context& context, const UpdateAutoScalingGroupRequest& request, Empty&) {
-  return change_group(context, GroupName(request.autoscalinggroupname()),
-                      [&](LoadedGroup& loaded, Batch& batch) -> Failure {
-                        Group& group = loaded.group;
-                        if ((request.has_launchconfigurationname() || request.has_launchtemplate()) && group.refresh &&
-                            group.refresh->previous)
-                          return validation_error(
-                              "An active instance refresh with a desired configuration exists. All configuration "
-                              "options derived from the desired configuration are not available for update while the "
-                              "instance refresh is active.");
-                        ESCALA_API_TRY(use_source(context, request, loaded, batch));
-                        Faults faults;
-                        set_settings(request, "", group, faults);
-                        ESCALA_API_TRY(place_group(context, request, group));
-                        if (request.has_minsize()) group.min_size = request.minsize();
-                        if (request.has_maxsize()) group.max_size = request.maxsize();
-                        // Desired belongs to the autoscaler: without DesiredCapacity it is only pulled into the new
-                        // bounds (rule R17).
-                        if (request.has_desiredcapacity())
-                          group.desired_capacity = request.desiredcapacity();
-                        else if (group.min_size <= group.max_size)
-                          group.desired_capacity = std::clamp(group.desired_capacity, group.min_size, group.max_size);
-                        if (planted(Mistake::UpdateResetsDesired) && !request.has_desiredcapacity())
-                          group.desired_capacity = group.min_size;
-                        check_whole(group, "", faults);
-                        ESCALA_API_TRY(failure_of(faults));
-                        keep_document(request, loaded.document);
-                        return std::nullopt;
-                      });
+  return change_group(
+      context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch& batch) -> Failure {
+        Group& group = loaded.group;
+        const bool relaunches =
+            request.has_launchconfigurationname() || request.has_launchtemplate() || request.has_mixedinstancespolicy();
+        if (relaunches && group.refresh && group.refresh->previous)
+          return validation_error(
+              "An active instance refresh with a desired configuration exists. All configuration "
+              "options derived from the desired configuration are not available for update while the "
+              "instance refresh is active.");
+        ESCALA_API_TRY(use_source(context, request, loaded, batch));
+        Faults faults;
+        set_settings(request, "", group, faults);
+        ESCALA_API_TRY(place_group(context, request, group));
+        if (request.has_minsize()) group.min_size = request.minsize();
+        if (request.has_maxsize()) group.max_size = request.maxsize();
+        // Desired belongs to the autoscaler: without DesiredCapacity it is only pulled into the new
+        // bounds (rule R17).
+        if (request.has_desiredcapacity())
+          group.desired_capacity = request.desiredcapacity();
+        else if (group.min_size <= group.max_size)
+          group.desired_capacity = std::clamp(group.desired_capacity, group.min_size, group.max_size);
+        if (planted(Mistake::UpdateResetsDesired) && !request.has_desiredcapacity())
+          group.desired_capacity = group.min_size;
+        check_whole(group, "", faults);
+        ESCALA_API_TRY(failure_of(faults));
+        keep_document(request, loaded.document);
+        return std::nullopt;
+      });
 }
 
 Failure delete_group(const Context& context, const DeleteAutoScalingGroupRequest& request, Empty&) {
@@ -408,7 +413,11 @@ Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_
   to.set_autoscalinggrouparn(group_arn(group));
   // What an instance refresh tries out is the group's only when it has succeeded.
   const LaunchSpecRef& spec = group.refresh && group.refresh->previous ? *group.refresh->previous : group.spec;
-  if (spec.is_template)
+  if (spec.is_template && loaded.document.has_mixedinstancespolicy()) {
+    *to.mutable_mixedinstancespolicy() = loaded.document.mixedinstancespolicy();
+    from_template(loaded.document, spec,
+                  *to.mutable_mixedinstancespolicy()->mutable_launchtemplate()->mutable_launchtemplatespecification());
+  } else if (spec.is_template)
     from_template(loaded.document, spec, *to.mutable_launchtemplate());
   else
     to.set_launchconfigurationname(spec.id.str());

@@ -195,7 +195,7 @@ TEST(Judge, TheCatalogue) {
        "exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification"},
       {"no launch configuration",
        "version: 1\nAutoScalingGroups: [{AutoScalingGroupName: a, MinSize: 0, MaxSize: 1}]\n",
-       "exactly one of LaunchConfiguration, LaunchConfigurationName and LaunchTemplate"},
+       "exactly one of LaunchConfiguration, LaunchConfigurationName, LaunchTemplate and Mixed"},
       {"policy twice",
        group("    Policies:\n      - {PolicyName: a, AdjustmentType: ChangeInCapacity, ScalingAdjustment: 1}\n"
              "      - {PolicyName: a, AdjustmentType: ChangeInCapacity, ScalingAdjustment: 2}\n"),

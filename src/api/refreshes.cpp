@@ -91,6 +91,8 @@ Failure take_desired(const Context& context, const RefreshDesiredConfiguration& 
   refresh.previous_agent_expected = loaded.group.agent_expected;
   if (desired.has_launchconfigurationname())
     return use_spec(context, desired.launchconfigurationname(), loaded.group, batch);
+  if (loaded.document.has_mixedinstancespolicy())
+    return validation_error("DesiredConfiguration: the group has a MixedInstancesPolicy; change that, then refresh");
   const std::optional<LaunchTemplateSpecification> before = selected(loaded.document, loaded.group.spec);
   ESCALA_API_TRY(use_template(context, desired.launchtemplate(), loaded, batch));
   if (before) *loaded.document.mutable_previouslaunchtemplate() = *before;

@@ -18,6 +18,7 @@ namespace escala::api {
 namespace {
 
 constexpr int kTemplatesPerPage = 200;
+constexpr char kMixedMark = '~';  // no name has it
 
 ApiError no_such_template(const std::string& id, const std::string& name) {
   if (!id.empty())
@@ -133,6 +134,41 @@ std::variant<state::LaunchSpec, ApiError> spec_of_version(const state::LaunchTem
 
 // --- groups that use a template
 
+// The same, with the policy's types and shares.
+state::LaunchSpec mixed_spec(const state::LaunchSpec& plain, const MixedInstancesPolicy& policy) {
+  MixedInstancesPolicy parts = policy;
+  parts.mutable_launchtemplate()->clear_launchtemplatespecification();
+  state::LaunchSpec spec = plain;
+  spec.set_id(fmt::format("{}{}{:012x}", plain.id(), kMixedMark, name_hash(parts.SerializeAsString()) >> 16U));
+  if (!spec.has_ec2()) return spec;  // types are nothing to processes
+  state::Ec2Spec& ec2 = *spec.mutable_ec2();
+  ec2.clear_override_types();
+  for (const LaunchTemplateOverrides& each : policy.launchtemplate().overrides())
+    if (each.has_instancetype()) ec2.add_override_types(each.instancetype());
+  const InstancesDistribution& shares = policy.instancesdistribution();
+  constexpr int kAll = 100;
+  ec2.set_mixed(true);
+  ec2.set_on_demand_base(shares.ondemandbasecapacity());
+  ec2.set_on_demand_percent(
+      shares.has_ondemandpercentageabovebasecapacity() ? shares.ondemandpercentageabovebasecapacity() : kAll);
+  if (shares.has_spotmaxprice()) ec2.set_spot_price(shares.spotmaxprice());
+  return spec;
+}
+
+// What the group launches of this version: the spec itself, or with its policy, made where it is not there yet.
+std::variant<state::LaunchSpec, ApiError> spec_for(const Context& context, const GroupDocument& document,
+                                                   state::LaunchSpec plain, Batch& batch) {
+  if (!document.has_mixedinstancespolicy()) return plain;
+  state::LaunchSpec mixed = mixed_spec(plain, document.mixedinstancespolicy());
+  const std::string key = keys::spec(LaunchSpecId(mixed.id()));
+  auto record = context.store.get(key);
+  if (!record) return from_error(record.error());
+  const bool planned = std::any_of(batch.writes.begin(), batch.writes.end(),
+                                   [&](const Batch::Write& write) { return write.key == key; });
+  if (!*record && !planned) batch.expect(key, 0).put(key, mixed.SerializeAsString());
+  return mixed;
+}
+
 // Groups that follow $Latest or $Default launch what these mean now; so does the way back of a group whose instance
 // refresh is under way.
 // `fresh`: the version at hand, which may not be in the store yet.
@@ -157,8 +193,10 @@ Failure follow(const Context& context, const Loaded& changed, const state::Launc
         return ApiError{"InvalidParameterValue", 400,
                         fmt::format("AutoScalingGroup {} follows {} of this launch template: {}", loaded.group.name,
                                     wanted->version(), error->message)};
+      ESCALA_API_LOAD(const state::LaunchSpec launched,
+                      spec_for(context, loaded.document, std::get<state::LaunchSpec>(std::move(found)), batch));
       Group as_used;
-      use_spec(std::get<state::LaunchSpec>(found), as_used);
+      use_spec(launched, as_used);
       spec = as_used.spec;
       if (!as_used.agent_expected) agent_expected = false;
       moved = true;
@@ -314,10 +352,13 @@ Failure modify_template(const Context& context, const ModifyLaunchTemplateReques
 // The group that launches this version, or goes back to it when its instance refresh is rolled back.
 std::variant<std::optional<GroupName>, ApiError> user_of(const Context& context, const TemplateRef& version) {
   ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
-  const LaunchSpecId id = spec_id(version);
+  const auto is_of = [&](const LaunchSpecRef& spec) {
+    const auto ref = template_of(spec.id);
+    return ref && ref->id == version.id && ref->version == version.version;
+  };
   for (const LoadedGroup& each : groups) {
     const auto& refresh = each.group.refresh;
-    if (each.group.spec.id == id || (refresh && refresh->previous && refresh->previous->id == id))
+    if (is_of(each.group.spec) || (refresh && refresh->previous && is_of(*refresh->previous)))
       return std::optional(each.group.name);
   }
   return std::optional<GroupName>();
@@ -327,9 +368,10 @@ std::variant<std::optional<GroupName>, ApiError> user_of(const Context& context,
 Failure erase_version(const Context& context, const TemplateRef& version, Batch& batch) {
   batch.erase(keys::launch_template_version(version.id, version.version));
   const std::string key = keys::spec(spec_id(version));
-  auto spec = context.store.get(key);
-  if (!spec) return from_error(spec.error());
-  if (*spec) batch.expect(key, (*spec)->version).erase(key);
+  auto specs = context.store.scan(key);  // also those with a policy, and those of version 30
+  if (!specs) return from_error(specs.error());
+  for (const Record& spec : *specs)
+    if (spec.key == key || spec.key[key.size()] == kMixedMark) batch.expect(spec.key, spec.version).erase(spec.key);
   return std::nullopt;
 }
 
@@ -538,7 +580,8 @@ std::optional<TemplateRef> template_of(const LaunchSpecId& spec) {
   const std::string& text = spec.str();
   const size_t first = text.find(':'), last = text.rfind(':');
   if (first == std::string::npos || first == last) return std::nullopt;
-  const Result<int64_t> number = parse_integer(text.substr(last + 1));
+  const size_t end = std::min(text.find(kMixedMark, last), text.size());
+  const Result<int64_t> number = parse_integer(text.substr(last + 1, end - last - 1));
   if (!number || *number < 1 || *number > kMaxTemplateVersions) return std::nullopt;
   return TemplateRef{text.substr(0, first), text.substr(first + 1, last - first - 1), static_cast<int>(*number)};
 }
@@ -547,8 +590,11 @@ LaunchSpecId spec_id(const TemplateRef& ref) {
   return LaunchSpecId(fmt::format("{}:{}:{}", ref.id, ref.name, ref.version));
 }
 
-Failure use_template(const Context& context, const LaunchTemplateSpecification& wanted, LoadedGroup& loaded,
-                     Batch& batch) {
+namespace {
+
+// `loaded.document` says with which policy, if any.
+Failure launch_template(const Context& context, const LaunchTemplateSpecification& wanted, LoadedGroup& loaded,
+                        Batch& batch) {
   const auto as_validation = [](ApiError error) { return validation_error(std::move(error.message)); };
   auto found = find_template(context, wanted.launchtemplateid(), wanted.launchtemplatename());
   if (auto* error = std::get_if<ApiError>(&found)) return as_validation(std::move(*error));
@@ -557,8 +603,12 @@ Failure use_template(const Context& context, const LaunchTemplateSpecification& 
   if (auto* error = std::get_if<ApiError>(&version)) return as_validation(std::move(*error));
   const TemplateRef ref = of.at(std::get<state::LaunchTemplateVersion>(version).number());
   // Tells why, where it is not whole.
-  ESCALA_API_LOAD(const state::LaunchSpec whole, spec_of_version(std::get<state::LaunchTemplateVersion>(version), ref));
+  ESCALA_API_LOAD(state::LaunchSpec whole, spec_of_version(std::get<state::LaunchTemplateVersion>(version), ref));
   ESCALA_API_TRY(use_spec(context, whole.id(), loaded.group, batch));
+  if (loaded.document.has_mixedinstancespolicy()) {
+    ESCALA_API_LOAD(const state::LaunchSpec mixed, spec_for(context, loaded.document, std::move(whole), batch));
+    use_spec(mixed, loaded.group);
+  }
   // What $Latest and $Default are may not change while the group begins to follow them.
   batch.expect(keys::launch_template(of.record.id()), of.version);
   loaded.document.clear_previouslaunchtemplate();
@@ -566,6 +616,30 @@ Failure use_template(const Context& context, const LaunchTemplateSpecification& 
   loaded.document.mutable_launchtemplate()->set_version(wanted.version().empty() ? std::string(kDefault)
                                                                                  : wanted.version());
   return std::nullopt;
+}
+
+}  // namespace
+
+Failure use_template(const Context& context, const LaunchTemplateSpecification& wanted, LoadedGroup& loaded,
+                     Batch& batch) {
+  loaded.document.clear_mixedinstancespolicy();
+  return launch_template(context, wanted, loaded, batch);
+}
+
+Failure use_mixed(const Context& context, const MixedInstancesPolicy& wanted, LoadedGroup& loaded, Batch& batch) {
+  MixedInstancesPolicy& policy = *loaded.document.mutable_mixedinstancespolicy();
+  LaunchTemplateSpecification source = loaded.document.launchtemplate();
+  if (wanted.launchtemplate().has_launchtemplatespecification())
+    source = wanted.launchtemplate().launchtemplatespecification();
+  if (source.launchtemplateid().empty() && source.launchtemplatename().empty())
+    return validation_error("MixedInstancesPolicy: LaunchTemplate.LaunchTemplateSpecification is missing");
+  // As it is kept, a template has both: the id alone says which.
+  if (!wanted.launchtemplate().has_launchtemplatespecification()) source.clear_launchtemplatename();
+  if (wanted.has_launchtemplate()) *policy.mutable_launchtemplate() = wanted.launchtemplate();
+  policy.mutable_launchtemplate()->clear_launchtemplatespecification();
+  if (wanted.has_instancesdistribution())
+    policy.mutable_instancesdistribution()->MergeFrom(wanted.instancesdistribution());
+  return launch_template(context, source, loaded, batch);
 }
 
 bool follows(const LaunchTemplateSpecification& wanted) {

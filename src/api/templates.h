@@ -33,6 +33,8 @@ LaunchSpecId spec_id(const TemplateRef& ref);
 // template or version, or when the version is not whole enough to be launched.
 Failure use_template(const Context& context, const LaunchTemplateSpecification& wanted, LoadedGroup& loaded,
                      Batch& batch);
+// The same with the types and the shares of a policy. Parts that are not given stay as the group's policy had them.
+Failure use_mixed(const Context& context, const MixedInstancesPolicy& wanted, LoadedGroup& loaded, Batch& batch);
 
 // Whether the version is $Latest or $Default, which may come to mean another one.
 bool follows(const LaunchTemplateSpecification& wanted);
