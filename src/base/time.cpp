@@ -1,6 +1,5 @@
 #include "base/time.h"
 
-#include <fmt/compile.h>
 #include <fmt/format.h>
 #include <time.h>
 
@@ -47,6 +46,12 @@ int digits(std::string_view& rest, size_t n) {
   return value;
 }
 
+// Appends n digits of a number that has no more, with zeros in front.
+void append_digits(std::string& text, int64_t number, size_t n) {
+  text.append(n, '0');
+  for (auto digit = text.rbegin(); number > 0; ++digit, number /= 10) *digit = static_cast<char>('0' + number % 10);
+}
+
 bool take(std::string_view& rest, char c) {
   if (rest.empty() || rest.front() != c) return false;
   rest.remove_prefix(1);
@@ -67,14 +72,29 @@ std::string iso8601(TimePoint t) {
   const auto in_day = t - day;
   const int64_t us = in_day.count() % 1'000'000;
   const int64_t s = in_day.count() / 1'000'000;
-  std::string text = fmt::format(FMT_COMPILE("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}"), static_cast<int>(date.year()),
-                                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), s / 3600,
-                                 s / 60 % 60, s % 60);
+  const auto year = static_cast<int>(date.year());
+  std::string text;
+  text.reserve(sizeof("2026-11-23T12:54:00.123456Z"));
+  if (year >= 0 && year <= 9999)
+    append_digits(text, year, 4);
+  else
+    text = fmt::format("{:04}", year);
+  const auto append = [&](char before, int64_t number) {
+    text += before;
+    append_digits(text, number, 2);
+  };
+  append('-', static_cast<unsigned>(date.month()));
+  append('-', static_cast<unsigned>(date.day()));
+  append('T', s / 3600);
+  append(':', s / 60 % 60);
+  append(':', s % 60);
   if (us != 0) {
-    text += fmt::format(".{:06}", us);
+    text += '.';
+    append_digits(text, us, 6);
     while (text.back() == '0') text.pop_back();
   }
-  return text + "Z";
+  text += 'Z';
+  return text;
 }
 
 Result<TimePoint> parse_iso8601(std::string_view text) {

@@ -1,5 +1,6 @@
 #include "store/activity.h"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include "base/planted.h"
@@ -16,8 +17,8 @@ constexpr std::string_view kPrefix = "activity/";
 ActivityId new_activity_id(Random& random) {
   const uint64_t a = random.next();
   const uint64_t b = random.next();
-  return ActivityId(fmt::format("{:08x}-{:04x}-4{:03x}-{:x}{:03x}-{:012x}", a >> 32, (a >> 16) & 0xffff, a & 0xfff,
-                                8 + ((b >> 62) & 3), (b >> 48) & 0xfff, b & 0xffff'ffff'ffff));
+  return ActivityId(fmt::format(FMT_COMPILE("{:08x}-{:04x}-4{:03x}-{:x}{:03x}-{:012x}"), a >> 32, (a >> 16) & 0xffff,
+                                a & 0xfff, 8 + ((b >> 62) & 3), (b >> 48) & 0xfff, b & 0xffff'ffff'ffff));
 }
 
 state::Activity start_activity(const ActivityId& id, const GroupName& group, std::string description, std::string cause,

@@ -1,5 +1,6 @@
 #include "store/records.h"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@ TimePoint from_us(int64_t us) {
 
 namespace keys {
 std::string escape(std::string_view text) {
+  if (text.find('/') == std::string_view::npos && text.find('%') == std::string_view::npos) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
@@ -63,25 +65,26 @@ std::string activities(const GroupName& name) {
   return "activity/" + escape(name.str()) + "/";
 }
 std::string activity(const GroupName& name, TimePoint start, const ActivityId& id) {
-  return fmt::format("{}{:020}-{}", activities(name), std::max<int64_t>(to_us(start), 0), escape(id.str()));
+  return fmt::format(FMT_COMPILE("{}{:020}-{}"), activities(name), std::max<int64_t>(to_us(start), 0),
+                     escape(id.str()));
 }
 std::string decisions(const GroupName& name) {
   return "decision/" + escape(name.str()) + "/";
 }
 std::string decision(const GroupName& name, uint64_t sequence) {
-  return fmt::format("{}{:020}", decisions(name), sequence);
+  return fmt::format(FMT_COMPILE("{}{:020}"), decisions(name), sequence);
 }
 std::string decision_snapshots(const GroupName& name) {
   return "decision-snapshot/" + escape(name.str()) + "/";
 }
 std::string decision_snapshot(const GroupName& name, uint64_t sequence) {
-  return fmt::format("{}{:020}", decision_snapshots(name), sequence);
+  return fmt::format(FMT_COMPILE("{}{:020}"), decision_snapshots(name), sequence);
 }
 std::string refreshes(const GroupName& name) {
   return "refresh/" + escape(name.str()) + "/";
 }
 std::string refresh(const GroupName& name, TimePoint start, std::string_view id) {
-  return fmt::format("{}{:020}-{}", refreshes(name), std::max<int64_t>(to_us(start), 0), escape(id));
+  return fmt::format(FMT_COMPILE("{}{:020}-{}"), refreshes(name), std::max<int64_t>(to_us(start), 0), escape(id));
 }
 std::string detached(const InstanceId& id) {
   return kDetached + escape(id.str());
@@ -96,17 +99,17 @@ std::string traffic(const GroupName& name) {
   return kTraffic + escape(name.str());
 }
 std::string notice(TimePoint at, std::string_view id) {
-  return fmt::format("{}{:020}-{}", kNotices, std::max<int64_t>(to_us(at), 0), escape(id));
+  return fmt::format(FMT_COMPILE("{}{:020}-{}"), kNotices, std::max<int64_t>(to_us(at), 0), escape(id));
 }
 std::string dead_notice(TimePoint at, std::string_view id) {
-  return fmt::format("{}{:020}-{}", kDeadNotices, std::max<int64_t>(to_us(at), 0), escape(id));
+  return fmt::format(FMT_COMPILE("{}{:020}-{}"), kDeadNotices, std::max<int64_t>(to_us(at), 0), escape(id));
 }
 }  // namespace keys
 
 namespace records {
 void encode_metric(const MetricSpec& from, state::MetricSpec& to) {
   to.set_kind(static_cast<uint32_t>(from.kind));
-  to.set_gauge(from.gauge);
+  if (!from.gauge.empty()) to.set_gauge(from.gauge);
   to.set_statistic(static_cast<uint32_t>(from.statistic));
   to.set_percentile(from.percentile);
 }

@@ -44,6 +44,12 @@ inline std::optional<Duration> duration_if(bool present, int64_t us) {
   return present ? std::optional(Duration{us}) : std::nullopt;
 }
 
+// Room for as many as there are.
+template <typename Repeated, typename From>
+void reserve(Repeated& to, const From& from) {
+  to.Reserve(static_cast<int>(from.size()));
+}
+
 void encode_metric(const MetricSpec& from, state::MetricSpec& to);
 MetricSpec decode_metric(const state::MetricSpec& from, Faults& faults);
 void encode_window(const MetricWindow& from, state::MetricWindow& to);

@@ -29,19 +29,20 @@ HookWait decode_wait(const state::HookWait& from) {
 }
 }  // namespace
 
+// An empty text is not written, and setting it would take memory all the same.
 void encode(const Instance& from, state::Instance& to) {
   to.set_id(from.id.str());
-  to.set_launched_by(from.launched_by.str());
+  if (!from.launched_by.empty()) to.set_launched_by(from.launched_by.str());
   to.set_zone(from.zone.str());
-  to.set_instance_type(from.instance_type);
+  if (!from.instance_type.empty()) to.set_instance_type(from.instance_type);
   encode(from.spec, *to.mutable_spec());
-  to.set_address(from.address);
+  if (!from.address.empty()) to.set_address(from.address);
   to.set_state(static_cast<uint32_t>(from.state));
   to.set_state_since(to_us(from.state_since));
   to.set_launched_at(to_us(from.launched_at));
   if (from.in_service_at) to.set_in_service_at(to_us(*from.in_service_at));
   to.set_health(static_cast<uint32_t>(from.health));
-  to.set_health_reason(from.health_reason);
+  if (!from.health_reason.empty()) to.set_health_reason(from.health_reason);
   to.set_health_since(to_us(from.health_since));
   to.set_protected_from_scale_in(from.protected_from_scale_in);
   to.set_provider_state(static_cast<uint32_t>(from.provider_state));
@@ -49,7 +50,7 @@ void encode(const Instance& from, state::Instance& to) {
   for (const HookWait& wait : from.hooks) encode_wait(wait, *to.add_hooks());
   to.set_terminate_for_replacement(from.terminate_for_replacement);
   if (from.replaces) to.set_replaces(from.replaces->str());
-  to.set_terminate_token(from.terminate_token.str());
+  if (!from.terminate_token.empty()) to.set_terminate_token(from.terminate_token.str());
   to.set_returns_to_pool(from.returns_to_pool);
 }
 

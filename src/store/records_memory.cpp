@@ -21,6 +21,7 @@ void encode_window(const MetricWindow& from, state::MetricWindow& to) {
   to.set_minimum(from.minimum);
   to.set_maximum(from.maximum);
   for (const auto& [bucket, count] : from.sketch) (*to.mutable_sketch())[bucket] = count;
+  reserve(*to.mutable_finished(), from.finished);
   for (const Datapoint& point : from.finished) {
     state::Datapoint& out = *to.add_finished();
     out.set_start(to_us(point.start));
@@ -56,29 +57,27 @@ MetricWindow decode_window(const state::MetricWindow& from, Faults& faults) {
 
 namespace {
 
-state::AlarmMemory encode_alarm(const AlarmMemory& from) {
-  state::AlarmMemory to;
+void encode_alarm(const AlarmMemory& from, state::AlarmMemory& to) {
   to.set_state(static_cast<uint32_t>(from.state));
   to.set_since(to_us(from.since));
   to.set_evaluated(to_us(from.evaluated));
   to.set_forced(to_us(from.forced));
-  to.set_reason(from.reason);
-  return to;
+  if (!from.reason.empty()) to.set_reason(from.reason);
 }
 AlarmMemory decode_alarm(const state::AlarmMemory& from, Faults& faults) {
   return {faults.one_of(from.state(), AlarmState::Alarm, "alarm state"), from_us(from.since()),
           from_us(from.evaluated()), from_us(from.forced()), from.reason()};
 }
 
-state::PolicyMemory encode_policy(const PolicyMemory& from) {
-  state::PolicyMemory to;
+void encode_policy(const PolicyMemory& from, state::PolicyMemory& to) {
+  records::reserve(*to.mutable_recommendations(), from.recommendations);
   for (const Recommendation& recommendation : from.recommendations) {
     state::Recommendation& out = *to.add_recommendations();
     out.set_at(to_us(recommendation.at));
     out.set_capacity(recommendation.capacity);
   }
-  *to.mutable_high() = encode_alarm(from.high);
-  *to.mutable_low() = encode_alarm(from.low);
+  encode_alarm(from.high, *to.mutable_high());
+  encode_alarm(from.low, *to.mutable_low());
   if (from.forecast) records::encode_forecast(from.forecast.get(), *to.mutable_forecast());
   to.set_wanted(from.wanted);
   to.set_ordered(from.ordered);
@@ -87,7 +86,6 @@ state::PolicyMemory encode_policy(const PolicyMemory& from) {
     out.set_at(to_us(order.at));
     out.set_capacity(order.capacity);
   }
-  return to;
 }
 PolicyMemory decode_policy(const state::PolicyMemory& from, Faults& faults) {
   PolicyMemory to;
@@ -107,15 +105,16 @@ void encode_offering(const OfferingKey& key, const OfferingMemory& from, state::
   to.set_zone(key.zone.str());
   to.set_failures(from.failures);
   to.set_not_before(to_us(from.not_before));
-  to.set_last_error(from.last_error);
+  if (!from.last_error.empty()) to.set_last_error(from.last_error);
   to.set_unproven(from.unproven);
 }
 
 }  // namespace
 
 void encode(const GroupMemory& from, state::GroupMemory& to) {
-  for (const auto& [name, policy] : from.policies) (*to.mutable_policies())[name.str()] = encode_policy(policy);
-  for (const auto& [name, alarm] : from.alarms) (*to.mutable_alarms())[name.str()] = encode_alarm(alarm);
+  for (const auto& [name, policy] : from.policies) encode_policy(policy, (*to.mutable_policies())[name.str()]);
+  for (const auto& [name, alarm] : from.alarms) encode_alarm(alarm, (*to.mutable_alarms())[name.str()]);
+  records::reserve(*to.mutable_windows(), from.windows);
   for (const MetricWindow& window : from.windows) records::encode_window(window, *to.add_windows());
   for (const auto& [id, sample] : from.last_samples) {
     state::LastSample& out = (*to.mutable_last_samples())[id.str()];
@@ -129,6 +128,7 @@ void encode(const GroupMemory& from, state::GroupMemory& to) {
   for (const auto& [name, moment] : from.scheduled_done) (*to.mutable_scheduled_done())[name.str()] = to_us(moment);
   to.set_scheduled_since(to_us(from.scheduled_since));
   for (const auto& [key, offering] : from.offerings) encode_offering(key, offering, *to.add_offerings());
+  records::reserve(*to.mutable_launch_moments(), from.launch_moments);
   for (const TimePoint moment : from.launch_moments) to.add_launch_moments(to_us(moment));
   to.set_replacement_tokens(from.replacements.tokens);
   to.set_replacement_refilled_at(to_us(from.replacements.refilled_at));

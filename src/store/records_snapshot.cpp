@@ -26,6 +26,7 @@ void encode_reading(const Reading& from, state::Reading& to) {
   to.set_received_at(to_us(from.received_at));
   to.set_incarnation(from.incarnation);
   to.set_sequence(from.sequence);
+  records::reserve(*to.mutable_fixed(), from.fixed);
   for (const Known<double>& value : from.fixed) encode_known(value, *to.add_fixed());
   for (const auto& [name, value] : from.gauges) (*to.mutable_gauges())[name] = value;
   to.set_interrupted(from.interrupted);
@@ -70,8 +71,10 @@ PendingLaunch decode_launch(const state::PendingLaunch& from) {
 void encode(const Snapshot& from, TimePoint now, state::Snapshot& to) {
   encode(from.group, *to.mutable_group());
   encode(from.memory, *to.mutable_memory());
+  records::reserve(*to.mutable_instances(), from.instances);
   for (const Instance& instance : from.instances) encode(instance, *to.add_instances());
   for (const PendingLaunch& launch : from.launches) encode_launch(launch, *to.add_launches());
+  records::reserve(*to.mutable_readings(), from.readings);
   for (const Reading& reading : from.readings) encode_reading(reading, *to.add_readings());
   if (from.board_unknown) to.set_board_unknown(static_cast<uint32_t>(*from.board_unknown));
   to.set_silent_after(from.silent_after.count());
