@@ -298,7 +298,8 @@ void Reconciler::act(const LaunchAction& action, TimePoint now, Draft& draft) {
         start_activity(new_activity_id(context_->random), name_, launch_description(InstanceId{}), cause, now);
     activity.set_token(token.str());
     *activity.add_reasons() = encode(action.why);
-    draft.batch.put(activity_key(activity), activity.SerializeAsString());
+    const std::string key = activity_key(activity);
+    draft.batch.put(key, activity.SerializeAsString());
 
     state::Operation intent;
     intent.set_token(token.str());
@@ -311,7 +312,7 @@ void Reconciler::act(const LaunchAction& action, TimePoint now, Draft& draft) {
     intent.set_warm(action.warm);
     intent.set_epoch(context_->tokens.epoch());
     intent.set_created_at(to_us(now));
-    intent.set_activity(activity_key(activity));
+    intent.set_activity(key);
     for (const Tag& tag : seen_.group.tags) {
       if (!tag.propagate_at_launch) continue;
       state::Tag* copy = intent.add_tags();

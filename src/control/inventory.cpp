@@ -53,7 +53,7 @@ InventoryKeeper::Findings InventoryKeeper::take(const Completion& answer, const 
   for (const ProviderInstance& instance : answer.instances) {
     if (instance.owner.cluster != cluster) continue;
     if (const auto member = known.find(instance.id); member != known.end())
-      findings.seen[member->second.group].push_back(instance);
+      findings.seen[member->second.group].push_back(&instance);
     else if (instance.state != ProviderState::Gone && instance.state != ProviderState::ShuttingDown)
       findings.strays.push_back(instance);
   }
@@ -63,9 +63,11 @@ InventoryKeeper::Findings InventoryKeeper::take(const Completion& answer, const 
   }
   findings.complete = true;
 
-  std::set<InstanceId> listed;
+  std::vector<std::string_view> ids;
+  ids.reserve(answer.instances.size());
   for (const ProviderInstance& instance : answer.instances)
-    if (instance.owner.cluster == cluster) listed.insert(instance.id);
+    if (instance.owner.cluster == cluster) ids.emplace_back(instance.id.str());
+  std::sort(ids.begin(), ids.end());
   struct Count {
     size_t known = 0, lost = 0, doubted = 0;
   };
@@ -74,14 +76,15 @@ InventoryKeeper::Findings InventoryKeeper::take(const Completion& answer, const 
   std::set<InstanceId> missing;
   for (const auto& [id, member] : known) {
     if (member.gone || member.recorded_at >= asked_at_) continue;
+    const bool listed = std::binary_search(ids.begin(), ids.end(), std::string_view(id.str()));
     if (member.leaving) {
-      if (!listed.contains(id)) findings.gone[member.group].push_back(id);
+      if (!listed) findings.gone[member.group].push_back(id);
       continue;
     }
-    if (!listed.contains(id) && now < member.recorded_at + options_.unlisted) continue;
+    if (!listed && now < member.recorded_at + options_.unlisted) continue;
     Count& count = counts[member.group];
     ++count.known, ++all.known;
-    if (listed.contains(id)) continue;
+    if (listed) continue;
     ++count.lost, ++all.lost;
     missing.insert(id);
     if (missing_.contains(id) || planted(Mistake::OneListIsEnough) || planted(Mistake::EmptyListBelieved))

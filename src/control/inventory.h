@@ -53,10 +53,10 @@ class InventoryKeeper {
   };
   struct Findings {
     bool complete = false;
-    std::map<GroupName, std::vector<ProviderInstance>> seen;  // instances of ours that we know
-    std::map<GroupName, std::vector<InstanceId>> gone;        // by their absence
-    std::vector<ProviderInstance> strays;                     // ours by tag, alive, and not known
-    bool suspect = false;                                     // the list as a whole
+    std::map<GroupName, std::vector<const ProviderInstance*>> seen;  // of the answer: those of ours that we know
+    std::map<GroupName, std::vector<InstanceId>> gone;               // by their absence
+    std::vector<ProviderInstance> strays;                            // ours by tag, alive, and not known
+    bool suspect = false;                                            // the list as a whole
   };
   Findings take(const Completion& answer, const std::string& cluster, const std::map<InstanceId, Member>& known,
                 TimePoint now);

@@ -1,5 +1,7 @@
 #include "control/reconciler.h"
 
+#include <google/protobuf/arena.h>
+
 #include <algorithm>
 #include <set>
 
@@ -125,8 +127,11 @@ Status Reconciler::load_decisions() {
 Status Reconciler::load_open_activities() {
   open_activities_.clear();
   ESCALA_ASSIGN(const auto records, context_->store.scan(keys::activities(name_)));
+  state::Activity activity;  // one for all of them: its texts' memory is used again
   for (const Record& record : records) {
-    ESCALA_ASSIGN(const auto activity, parse<state::Activity>(record.key, record.value));
+    if (!activity.ParseFromString(record.value)) {
+      ESCALA_ASSIGN(activity, parse<state::Activity>(record.key, record.value));  // says what is wrong
+    }
     // Launches are found through their intents; before they have an instance nothing else leads to them.
     if (!finished(activity) && activity.token().empty() && !activity.instance().empty())
       open_activities_[InstanceId(activity.instance())] = record.key;
@@ -198,18 +203,23 @@ void Reconciler::add_known(std::map<InstanceId, InventoryKeeper::Member>& known)
   }
 }
 
-bool Reconciler::observe_provider(std::span<const ProviderInstance> seen, std::span<const InstanceId> gone) {
+bool Reconciler::observe_provider(std::span<const ProviderInstance* const> seen, std::span<const InstanceId> gone) {
   bool changed = false;
-  for (const ProviderInstance& word : seen) {
-    const auto found = members_.find(word.id);
+  for (const ProviderInstance* word : seen) {
+    const auto found = members_.find(word->id);
     if (found == members_.end()) continue;
-    if (planted(Mistake::DeathsUnnoticed) && word.state != ProviderState::Running) continue;
-    Member member = found->second;
+    if (planted(Mistake::DeathsUnnoticed) && word->state != ProviderState::Running) continue;
+    const Member& known = found->second;
     // Once gone, gone: a list that was asked for earlier cannot bring anybody back.
-    if (member.instance.provider_state != ProviderState::Gone) member.instance.provider_state = word.state;
-    if (!word.address.empty()) member.instance.address = word.address;
-    if (!word.agent_address.empty()) member.agent_address = word.agent_address;
-    if (member.instance == found->second.instance && member.agent_address == found->second.agent_address) continue;
+    const bool gone_before = known.instance.provider_state == ProviderState::Gone;
+    const bool same_state = gone_before || word->state == known.instance.provider_state;
+    const bool same_address = word->address.empty() || word->address == known.instance.address;
+    const bool same_agent = word->agent_address.empty() || word->agent_address == known.agent_address;
+    if (same_state && same_address && same_agent) continue;  // nearly always
+    Member member = known;
+    if (!same_state) member.instance.provider_state = word->state;
+    if (!same_address) member.instance.address = word->address;
+    if (!same_agent) member.agent_address = word->agent_address;
     member.unsaved = true;
     put_member(std::move(member));
     changed = true;
@@ -284,7 +294,7 @@ Draft Reconciler::plan(TimePoint now, TimePoint wall_now) {
   if (!exists()) return {};
   if (planted(Mistake::WallClockTrusted)) now = wall_now;
   observe(now, wall_now);
-  Decision decision = decide(seen_, now);
+  Decision decision = decide(seen_, now, std::move(spare_));
   look_again_at_ = decision.look_again_at;
 
   Draft draft;
@@ -340,7 +350,12 @@ void Reconciler::seal(Draft& draft) const {
   for (const state::Operation& intent : draft.postponed)
     batch.put(keys::operation(name_, Token(intent.token())), intent.SerializeAsString());
   for (const Token& token : draft.closed) batch.erase(keys::operation(name_, token));
-  if (draft.memory && draft.memory_written) batch.put(keys::memory(name_), encode(*draft.memory).SerializeAsString());
+  if (draft.memory && draft.memory_written) {
+    google::protobuf::Arena arena;
+    auto& memory = *google::protobuf::Arena::CreateMessage<state::GroupMemory>(&arena);
+    encode(*draft.memory, memory);
+    batch.put(keys::memory(name_), memory.SerializeAsString());
+  }
   if (!draft.opened.empty()) draft.urgent = true;
   batch.durability = draft.urgent && !planted(Mistake::IntentNotSynced) ? Durability::Durable : Durability::Lazy;
   // Bounds, pause, suspended processes and protection are as this decision saw them, or nothing of it happens (R2,
@@ -377,7 +392,7 @@ void Reconciler::accept(Draft draft, Revision revision, TimePoint now) {
   for (auto& [id, key] : draft.activities_begun)
     if (members_.contains(id)) open_activities_[id] = std::move(key);
   if (draft.memory) {
-    seen_.memory = std::move(*draft.memory);
+    spare_ = std::exchange(seen_.memory, std::move(*draft.memory));
     if (draft.memory_written) {
       memory_version_ = revision;
       memory_saved_at_ = now;

@@ -81,7 +81,7 @@ class Reconciler {
   bool apply(const Store::Change& change);
 
   // The provider's word on our instances. True: something changed.
-  bool observe_provider(std::span<const ProviderInstance> seen, std::span<const InstanceId> gone);
+  bool observe_provider(std::span<const ProviderInstance* const> seen, std::span<const InstanceId> gone);
   void add_known(std::map<InstanceId, InventoryKeeper::Member>& known) const;
 
   Draft plan(TimePoint now, TimePoint wall_now);
@@ -154,6 +154,7 @@ class Reconciler {
   std::optional<Error> broken_;
   // The Snapshot is the group's memory here: what does not change from one decision to the next is never copied.
   Snapshot seen_;
+  GroupMemory spare_;                     // the one before: the next decision is written into its storage
   std::map<InstanceId, Member> members_;  // as seen_.instances, with versions
   Revision group_version_ = 0;
   Revision memory_version_ = 0;

@@ -37,7 +37,7 @@ void Controller::take_inventory(const Completion& answer, TimePoint now) {
   std::map<InstanceId, InventoryKeeper::Member> known;
   for (const auto& [name, group] : groups_) group->add_known(known);
   const InventoryKeeper::Findings findings = inventory_.take(answer, cluster_, known, now);
-  static const std::vector<ProviderInstance> kNoneSeen;
+  static const std::vector<const ProviderInstance*> kNoneSeen;
   static const std::vector<InstanceId> kNoneGone;
   for (const auto& [name, group] : groups_) {
     const auto seen = findings.seen.find(name);

@@ -23,8 +23,9 @@ void add_reason(std::vector<Reason>& reasons, Reason reason) {
 
 }  // namespace
 
-Decision decide(const Snapshot& seen, TimePoint now) {
+Decision decide(const Snapshot& seen, TimePoint now, GroupMemory spare) {
   Decision decision;
+  decision.memory = std::move(spare);
   decision.memory = seen.memory;
   ScaleOutcome wanted = scale(seen, now, decision.memory);
   StaffOutcome staffed = staff(seen, wanted, now, decision.memory);

@@ -7,7 +7,8 @@
 namespace escala {
 
 // First scale() (policies, schedules, bounds: what the capacity should be), then staff() (instances: who comes, who
-// goes, who is replaced). Never throws; never sees a NaN; takes time linear in instances and policies.
-Decision decide(const Snapshot& seen, TimePoint now);
+// goes, who is replaced). Never throws; never sees a NaN; takes time linear in instances and policies. `spare` is a
+// memory that nobody needs any more: the new one is made of its storage, whatever stands in it.
+Decision decide(const Snapshot& seen, TimePoint now, GroupMemory spare = {});
 
 }  // namespace escala

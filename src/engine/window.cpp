@@ -116,6 +116,11 @@ std::vector<Sample> new_samples(const Snapshot& seen, Duration warmup, TimePoint
 }
 
 void fit_windows(std::span<const WantedWindow> wanted, uint32_t warmed, TimePoint now, GroupMemory& memory) {
+  if (std::equal(wanted.begin(), wanted.end(), memory.windows.begin(), memory.windows.end(),
+                 [](const WantedWindow& want, const MetricWindow& window) {
+                   return want.metric == window.metric && want.period == window.period;
+                 }))
+    return;  // nearly always
   std::vector<MetricWindow> windows;
   windows.reserve(wanted.size());
   for (const WantedWindow& want : wanted) {
