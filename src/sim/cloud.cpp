@@ -246,43 +246,49 @@ Completion Cloud::list(const ProviderRequest& request, Inbox& inbox) {
   const bool lags = bites(ListLags, 0.5);
   const TimePoint seen_at = lags ? now - from_seconds(random_.between(1, 60)) : now;
   const bool strangers = bites(Strangers, 0.5);
+  std::vector<Listed> seen;
   for (const auto& [id, instance] : instances_) {
     if (!instance.ours && !strangers) continue;
     if (instance.ours && instance.word.owner.cluster != request.cluster) continue;
     if (instance.listed_from > now || instance.word.launched_at > seen_at) continue;
     if (instance.gone_at <= now && now - instance.gone_at > kRememberGone) continue;
-    done.instances.push_back(told(instance, seen_at));
+    seen.push_back({&instance, state_at(instance, seen_at)});
   }
-  twist(done, inbox);
+  done.outcome = twist(seen, inbox);
+  done.instances.reserve(seen.size());
+  for (const Listed& one : seen) {
+    done.instances.push_back(one.instance->word);
+    done.instances.back().state = one.state;
+  }
   return done;
 }
 
 // A list that lies by omission is followed by one that does not: what two lists in a row do not name is gone (R13), and
 // no amount of care could tell a provider that keeps lying from one that tells the truth.
-void Cloud::twist(Completion& answer, Inbox& inbox) {
-  const std::vector<ProviderInstance> truth = answer.instances;
+Status Cloud::twist(std::vector<Listed>& answer, Inbox& inbox) {
+  const std::vector<Listed> truth = answer;
   if (bites(ListFails, 0.5)) {
-    if (!answer.instances.empty()) answer.instances.resize(random_.below(answer.instances.size()));
-    answer.outcome = Error{ErrorKind::Unavailable, "page 2: connection reset"};
-    return;
+    if (!answer.empty()) answer.resize(random_.below(answer.size()));
+    return Error{ErrorKind::Unavailable, "page 2: connection reset"};
   }
   if (bites(ListTwice, 0.5))
-    for (const ProviderInstance& one : truth)
-      if (random_.chance(0.3)) answer.instances.push_back(one);
+    for (const Listed& one : truth)
+      if (random_.chance(0.3)) answer.push_back(one);
   const bool may_lie = !std::exchange(inbox.lied_last, false);
   if (may_lie && bites(ListEmpty, 0.5)) {
-    answer.instances.clear();
+    answer.clear();
     inbox.lied_last = true;
   } else if (may_lie && bites(ListPartial, 0.5)) {
     const double share = random_.between(0.05, 0.9);
-    std::erase_if(answer.instances, [&](const ProviderInstance&) { return random_.chance(share); });
+    std::erase_if(answer, [&](const Listed&) { return random_.chance(share); });
     inbox.lied_last = true;
   } else if (may_lie && !older_lists_.empty() && bites(ListStale, 0.5)) {
-    answer.instances = older_lists_[random_.below(older_lists_.size())];
+    answer = older_lists_[random_.below(older_lists_.size())];
     inbox.lied_last = true;
   }
   older_lists_.push_back(truth);
   if (older_lists_.size() > kListsKept) older_lists_.pop_front();
+  return {};
 }
 
 // --- a process's side -----------------------------------------------------------------------------------------------

@@ -90,6 +90,11 @@ class Cloud {
     ProviderRequest request;
     std::vector<InstanceId> ids;
   };
+  // One entry of a list: who, and the state it was seen in.
+  struct Listed {
+    const Instance* instance = nullptr;
+    ProviderState state = ProviderState::Unknown;
+  };
   using Session = std::weak_ptr<Inbox>;
 
   ProviderState state_at(const Instance& instance, TimePoint when) const;
@@ -104,7 +109,7 @@ class Cloud {
   Completion launch(const ProviderRequest& request);
   Completion terminate(const ProviderRequest& request);
   Completion list(const ProviderRequest& request, Inbox& inbox);
-  void twist(Completion& answer, Inbox& inbox);
+  Status twist(std::vector<Listed>& answer, Inbox& inbox);
   ProviderInstance told(const Instance& instance, TimePoint when) const;
   void create(const ProviderRequest& request, Launched& launched, int index);
 
@@ -114,9 +119,9 @@ class Cloud {
   Random random_;
   CloudOptions options_;
   Watcher* watcher_ = nullptr;
-  std::map<InstanceId, Instance> instances_;
+  std::map<InstanceId, Instance> instances_;  // all there ever were
   std::map<Token, Launched> launched_;
-  std::deque<std::vector<ProviderInstance>> older_lists_;
+  std::deque<std::vector<Listed>> older_lists_;
 };
 
 // One process's connection to the cloud. Whatever is under way when it is destroyed reaches nobody.

@@ -133,12 +133,12 @@ class Clocks final : public Judge {
 class Repeatable final : public Judge {
   static constexpr uint64_t kEvery = 16;
   void committed(const Commit& commit) override {
-    for (const std::string& value : commit.decisions) {
+    for (const std::string* value : commit.decisions) {
       if (commit.actor == kPeople || ++count_ % kEvery != 0) continue;
-      const auto record = parse<state::Decision>("decision", value).value();
+      const auto record = parse<state::Decision>("decision", *value).value();
       const auto snapshot = commit.snapshots.find(GroupName(record.group()));
       if (snapshot == commit.snapshots.end()) continue;
-      const auto seen = decode(parse<state::Snapshot>("snapshot", snapshot->second).value()).value();
+      const auto seen = decode(parse<state::Snapshot>("snapshot", *snapshot->second).value()).value();
       const Decision again = decide(seen.seen, seen.now);
       bool same = again.desired == record.desired() &&
                   again.reasons.size() == static_cast<size_t>(record.reasons_size()) &&

@@ -99,9 +99,9 @@ void Ledger::apply(const std::string& key, const std::optional<std::string>& val
     turn(groups_[group].activities, key, read<state::Activity>(key, value), group, key,
          commit ? &commit->activities : nullptr);
   } else if (kind == "decision" && value && commit) {
-    commit->decisions.push_back(*value);
+    commit->decisions.push_back(&*value);
   } else if (kind == "decision-snapshot" && value && commit) {
-    commit->snapshots[group] = *value;
+    commit->snapshots[group] = &*value;
   }
 }
 

@@ -44,8 +44,9 @@ struct Commit {
   std::vector<Turned<state::Activity>> activities;
   std::optional<Turned<state::Meta>> meta;
   std::optional<Turned<state::Fleet>> fleet;
-  std::vector<std::string> decisions;          // values of decision records written
-  std::map<GroupName, std::string> snapshots;  // and what those of each group saw
+  // In the batch, which is there as long as this: decision records written, and what those of each group saw.
+  std::vector<const std::string*> decisions;
+  std::map<GroupName, const std::string*> snapshots;
 };
 
 class Ledger {

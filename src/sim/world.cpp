@@ -42,7 +42,7 @@ struct World::Process {
   struct Heard {
     uint64_t incarnation = 0, sequence = 0;
   };
-  std::map<InstanceId, Heard> heard;
+  std::unordered_map<InstanceId, Heard> heard;
 };
 
 World::World(WorldOptions options)

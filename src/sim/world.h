@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "control/controller.h"
@@ -132,8 +133,8 @@ class World {
   Court court_;
   Users users_;
   std::vector<std::unique_ptr<Process>> processes_;
-  std::map<InstanceId, Agent> agents_;
-  std::map<InstanceId, TimePoint> heard_;  // by any controller
+  std::unordered_map<InstanceId, Agent> agents_;
+  std::unordered_map<InstanceId, TimePoint> heard_;  // by any controller
   std::map<GroupName, Load> loads_;
   std::map<GroupName, std::vector<int>> history_;
   TimePoint begun_{};
