@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 failed=0
 step() { printf '%-12s ' "$1"; shift; if out=$("$@" 2>&1); then echo ok; else echo FAILED; printf '%s\n' "$out"; failed=1; fi; }
 
-format() { git ls-files -co --exclude-standard 'src/*.h' 'src/*.cpp' 'bench/*.cpp' | xargs clang-format --dry-run -Werror; }
+format() { git ls-files -co --exclude-standard 'src/*.h' 'src/*.cpp' 'bench/*.cpp' 'tests/fuzz/*.h' 'tests/fuzz/*.cpp' | xargs clang-format --dry-run -Werror; }
 scripts() { git ls-files -co --exclude-standard dev .ci/run 'tools/*.sh' 'tests/*.sh' 'packaging/*.sh' | xargs shellcheck; }
 changed() {
   if [ "${1:-}" = --all ]; then git ls-files 'src/*.cpp'; return; fi
