@@ -11,9 +11,10 @@ namespace {
 
 constexpr char kBlockVersion = 1;
 constexpr size_t kHead = 5;
-constexpr uint8_t kSingle = 1;       // one sample: one number
-constexpr uint8_t kNotSketched = 2;  // samples that the sketch does not have
-constexpr int kFastest = 1;          // zlib's level
+constexpr int64_t kFarthest = UINT32_MAX;  // from one bucket of a sketch to the next
+constexpr uint8_t kSingle = 1;             // one sample: one number
+constexpr uint8_t kNotSketched = 2;        // samples that the sketch does not have
+constexpr int kFastest = 1;                // zlib's level
 
 void put_number(std::string& out, uint64_t number) {
   while (number >= 0x80) {
@@ -155,7 +156,9 @@ std::optional<Block> unpack(std::string_view row) {
     if (buckets > kMaxSketchInBlock) return std::nullopt;
     int64_t bucket = 0;
     for (uint64_t k = 0; k < buckets && source.good(); ++k) {
-      bucket += source.zigzagged();
+      const int64_t step = source.zigzagged();
+      if (step < -kFarthest || step > kFarthest) return std::nullopt;
+      bucket += step;
       if (bucket < INT32_MIN || bucket > INT32_MAX) return std::nullopt;
       point.sketch[static_cast<int32_t>(bucket)] = static_cast<uint32_t>(source.number());
     }

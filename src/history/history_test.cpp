@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <sqlite3.h>
+#include <zlib.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -252,6 +253,19 @@ RC_GTEST_PROP(HistoryBlock, DamageIsNoticedOrHarmless, ()) {
   if (*rc::gen::arbitrary<bool>()) row.resize(*rc::gen::inRange<size_t>(0, row.size()));
   if (const auto back = unpack(row))
     for (const Point& point : *back) RC_ASSERT(point.place < kPlaces && std::isfinite(point.set.sum));
+}
+
+// Found by ./dev soak fuzz.
+TEST(HistoryBlock, AStepBetweenBucketsThatOverflowsIsDamage) {
+  // One point of one sample, its sketch of two buckets: -5, and 2^63 below that; then its number.
+  const std::string plain = std::string("\1\0\1\2\x09\1", 6) + std::string(9, '\xff') + "\1\1" + std::string(8, '\0');
+  std::string row(5 + compressBound(plain.size()), '\0');
+  row[0] = 1;
+  row[1] = static_cast<char>(plain.size());
+  uLongf size = row.size() - 5;
+  compress(reinterpret_cast<Bytef*>(row.data() + 5), &size, reinterpret_cast<const Bytef*>(plain.data()), plain.size());
+  row.resize(5 + size);
+  EXPECT_FALSE(unpack(row));
 }
 
 }  // namespace
