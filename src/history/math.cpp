@@ -77,6 +77,7 @@ class Evaluation {
                           query.id, query.expression));
     }
     under_way_.erase(query.id);
+    std::erase_if(result.values, [](const auto& each) { return !std::isfinite(each.second); });
     return done_[query.id] = std::move(result);
   }
 
@@ -89,6 +90,7 @@ class Evaluation {
     if (!buckets.ok()) wrong(buckets.error().message);
     for (const Bucket& bucket : *buckets)
       if (const auto value = statistic_of(bucket, query.stat)) out.values[bucket.start] = *value;
+    charge(out.values.size());
     return out;
   }
 
@@ -100,7 +102,16 @@ class Evaluation {
 
   // --- arithmetic
 
-  static Series apply(const Series& series, const std::function<double(double)>& function) {
+  // Bounds what one request may take of memory and time: each series that is read, copied or worked on counts.
+  void charge(size_t points) {
+    points_ += points;
+    if (points_ > kMaxPoints)
+      wrong(fmt::format("the expressions need more than {} values; ask for a shorter time or longer periods",
+                        kMaxPoints));
+  }
+
+  Series apply(const Series& series, const std::function<double(double)>& function) {
+    charge(series.values.size());
     Series out;
     out.period = series.period;
     for (const auto& [at, value] : series.values)
@@ -108,7 +119,7 @@ class Evaluation {
     return out;
   }
 
-  static Value map(const Value& value, const std::function<double(double)>& function) {
+  Value map(const Value& value, const std::function<double(double)>& function) {
     if (const auto* number = std::get_if<double>(&value)) return function(*number);
     if (const auto* series = std::get_if<Series>(&value)) return apply(*series, function);
     if (const auto* list = std::get_if<SeriesList>(&value)) {
@@ -119,12 +130,13 @@ class Evaluation {
     wrong("a text stands where a number or a series is expected");
   }
 
-  static Value combine(const Value& a, const Value& b, Binary function) {
+  Value combine(const Value& a, const Value& b, Binary function) {
     if (const auto* number = std::get_if<double>(&a))
       return map(b, [&](double value) { return function(*number, value); });
     if (const auto* number = std::get_if<double>(&b))
       return map(a, [&](double value) { return function(value, *number); });
     const auto pair = [&](const Series& one, const Series& other) {
+      charge(one.values.size());
       Series out;
       out.period = std::max(one.period, other.period);
       for (const auto& [at, value] : one.values)
@@ -183,16 +195,17 @@ class Evaluation {
   }
 
   // Every moment of the range on the series' own grid.
-  std::vector<TimePoint> grid(Duration period) const {
+  std::vector<TimePoint> grid(Duration period) {
     std::vector<TimePoint> out;
     if (period <= Duration{0}) return out;
     const Duration since = range_.start.time_since_epoch();
     TimePoint at{(since + period - Duration{1}) / period * period};
     for (; at < range_.end && out.size() < 200'000; at += period) out.push_back(at);
+    charge(out.size());
     return out;
   }
 
-  Series fill(const Series& series, const Value& with) const {
+  Series fill(const Series& series, const Value& with) {
     Series out = series;
     const auto* number = std::get_if<double>(&with);
     const auto* word = std::get_if<std::string>(&with);
@@ -231,23 +244,28 @@ class Evaluation {
   }
 
   // Where the condition is not zero the first, else the second.
-  static Value choose(const Value& condition, const Value& yes, const Value& no) {
+  Value choose(const Value& condition, const Value& yes, const Value& no) {
+    for (const Value* each : {&yes, &no})
+      if (!std::holds_alternative<double>(*each) && !std::holds_alternative<Series>(*each))
+        wrong("IF chooses between numbers and series");
     const auto* when = std::get_if<Series>(&condition);
     if (when == nullptr) {
       const auto* number = std::get_if<double>(&condition);
       if (number == nullptr) wrong("IF takes a condition that is a number or a series");
-      return *number != 0 ? yes : no;
+      const Value &taken = *number != 0 ? yes : no, &other = *number != 0 ? no : yes;
+      // Whether the answer is a number or a series must not depend on the data: check() has none.
+      const auto* constant = std::get_if<double>(&taken);
+      const auto* series = std::get_if<Series>(&other);
+      return constant != nullptr && series != nullptr ? apply(*series, [&](double) { return *constant; }) : taken;
     }
     Series out;
     out.period = when->period;
     const auto at_moment = [](const Value& value, TimePoint at) -> std::optional<double> {
       if (const auto* number = std::get_if<double>(&value)) return *number;
-      const auto* series = std::get_if<Series>(&value);
-      if (series == nullptr) wrong("IF chooses between numbers and series");
-      const auto found = series->values.find(at);
-      return found == series->values.end() ? std::nullopt : std::optional(found->second);
+      const Values& values = std::get<Series>(value).values;
+      const auto found = values.find(at);
+      return found == values.end() ? std::nullopt : std::optional(found->second);
     };
-    if (when->values.empty()) at_moment(yes, {}), at_moment(no, {});
     for (const auto& [at, holds] : when->values)
       if (const auto value = at_moment(holds != 0 ? yes : no, at)) out.values[at] = *value;
     return out;
@@ -256,11 +274,24 @@ class Evaluation {
   Value metrics(std::string_view part) {
     SeriesList out;
     for (const MetricQuery& query : queries_)
-      if (query.expression.empty() && query.id.find(part) != std::string::npos) out.push_back(series_of(query));
+      if (query.expression.empty() && query.id.find(part) != std::string::npos) {
+        charge(series_of(query).values.size());
+        out.push_back(series_of(query));
+      }
     return out;
   }
 
+  static size_t size_of(const Value& value) {
+    const auto* series = std::get_if<Series>(&value);
+    const auto* list = std::get_if<SeriesList>(&value);
+    size_t size = series == nullptr ? 0 : series->values.size();
+    if (list != nullptr)
+      for (const Series& each : *list) size += each.values.size();
+    return size;
+  }
+
   Value call(const std::string& name, const std::vector<Value>& arguments) {
+    for (const Value& each : arguments) charge(size_of(each));
     const auto takes = [&](size_t least, size_t most) {
       if (arguments.size() < least || arguments.size() > most)
         wrong(fmt::format("{} takes {} argument{}, not {}", name, most, most == 1 ? "" : "s", arguments.size()));
@@ -361,17 +392,17 @@ class Evaluation {
       Value left = sum();
       for (;;) {
         if (take("=="))
-          left = combine(left, sum(), [](double a, double b) { return truth(a == b); });
+          left = all_.combine(left, sum(), [](double a, double b) { return truth(a == b); });
         else if (take("!="))
-          left = combine(left, sum(), [](double a, double b) { return truth(a != b); });
+          left = all_.combine(left, sum(), [](double a, double b) { return truth(a != b); });
         else if (take("<="))
-          left = combine(left, sum(), [](double a, double b) { return truth(a <= b); });
+          left = all_.combine(left, sum(), [](double a, double b) { return truth(a <= b); });
         else if (take(">="))
-          left = combine(left, sum(), [](double a, double b) { return truth(a >= b); });
+          left = all_.combine(left, sum(), [](double a, double b) { return truth(a >= b); });
         else if (take("<"))
-          left = combine(left, sum(), [](double a, double b) { return truth(a < b); });
+          left = all_.combine(left, sum(), [](double a, double b) { return truth(a < b); });
         else if (take(">"))
-          left = combine(left, sum(), [](double a, double b) { return truth(a > b); });
+          left = all_.combine(left, sum(), [](double a, double b) { return truth(a > b); });
         else
           return left;
       }
@@ -380,9 +411,9 @@ class Evaluation {
       Value left = product();
       for (;;) {
         if (take("+"))
-          left = combine(left, product(), [](double a, double b) { return a + b; });
+          left = all_.combine(left, product(), [](double a, double b) { return a + b; });
         else if (take("-"))
-          left = combine(left, product(), [](double a, double b) { return a - b; });
+          left = all_.combine(left, product(), [](double a, double b) { return a - b; });
         else
           return left;
       }
@@ -391,23 +422,23 @@ class Evaluation {
       Value left = signed_value();
       for (;;) {
         if (take("*"))
-          left = combine(left, signed_value(), [](double a, double b) { return a * b; });
+          left = all_.combine(left, signed_value(), [](double a, double b) { return a * b; });
         else if (take("/"))
-          left = combine(left, signed_value(), [](double a, double b) { return a / b; });
+          left = all_.combine(left, signed_value(), [](double a, double b) { return a / b; });
         else
           return left;
       }
     }
     Value signed_value() {
       const Deeper deeper(*this);
-      if (take("-")) return map(signed_value(), [](double x) { return -x; });
+      if (take("-")) return all_.map(signed_value(), [](double x) { return -x; });
       if (take("+")) return signed_value();
       return power();
     }
     Value power() {
       Value base = primary();
       if (!take("^")) return base;
-      return combine(base, signed_value(), [](double a, double b) { return std::pow(a, b); });
+      return all_.combine(base, signed_value(), [](double a, double b) { return std::pow(a, b); });
     }
     Value primary() {
       const Deeper deeper(*this);
@@ -473,7 +504,9 @@ class Evaluation {
       if (name == "REPEAT") return name;
       const MetricQuery* query = all_.find(name);
       if (query == nullptr) wrong(fmt::format("expression '{}': no query has the id {}", text_, name));
-      return all_.series_of(*query);
+      const Series& series = all_.series_of(*query);
+      all_.charge(series.values.size());
+      return series;
     }
 
     Evaluation& all_;
@@ -487,6 +520,7 @@ class Evaluation {
   const Reader& reader_;
   std::map<std::string, Series> done_;
   std::set<std::string> under_way_;
+  size_t points_ = 0;
 };
 
 }  // namespace

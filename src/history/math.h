@@ -3,7 +3,7 @@
 // An expression is made of numbers, ids of other queries, + - * / ^, comparisons (1 where they hold, 0 where not), and
 // ABS CEIL FLOOR LOG LOG10 AVG MIN MAX SUM STDDEV DIFF RATE PERIOD RUNNING_SUM FILL IF TIME_SERIES METRICS. Two series
 // meet at the moments that both have. AVG, MIN, MAX, SUM and STDDEV make one series of several ("SUM([m1, m2])",
-// "SUM(METRICS())") and one number of one series. What divides by zero is left out.
+// "SUM(METRICS())") and one number of one series. What divides by zero, or is too large for a number, is left out.
 #pragma once
 
 #include <functional>
@@ -20,6 +20,7 @@ namespace escala::history {
 inline constexpr size_t kMaxQueries = 500;  // of one request; AWS's own bound
 inline constexpr size_t kMaxExpressionBytes = 2048;
 inline constexpr int kMaxExpressionDepth = 32;
+inline constexpr size_t kMaxPoints = 4'000'000;  // that the expressions of one request may make, those between included
 
 struct Range {
   TimePoint start{}, end{};  // moments in [start, end)

@@ -77,6 +77,33 @@ TEST(MetricMath, Functions) {
   EXPECT_THAT(value_of("ABS(m1 - 2) + CEIL(m1 / 2)"), ElementsAre(Pair(0, 2), Pair(1, 1), Pair(2, 3)));
 }
 
+// Found by ./dev soak fuzz: JSON has no word for what is infinite.
+TEST(MetricMath, WhatIsTooLargeForANumberIsLeftOut) {
+  EXPECT_THAT(value_of("IF(m1 > 1, 1e308 * 10, 0)"), ElementsAre(Pair(0, 0)));
+  EXPECT_THAT(value_of("FILL(m1, 1e308 * 10)"), ElementsAre(Pair(0, 1), Pair(1, 2), Pair(2, 3)));
+  EXPECT_THAT(value_of("SUM([FILL(m1, 1e308), FILL(m1, 1e308)])"), ElementsAre(Pair(0, 2), Pair(1, 4), Pair(2, 6)));
+}
+
+TEST(MetricMath, WhetherAnExpressionCanBeAnsweredDependsOnNoData) {
+  EXPECT_EQ(refusal_of("IF(AVG(m1) > 1, m1, 5)"), "");
+  EXPECT_THAT(value_of("IF(AVG(m1) > 1, m1, 5)"), ElementsAre(Pair(0, 1), Pair(1, 2), Pair(2, 3)));
+  EXPECT_THAT(value_of("IF(AVG(m1) > 9, m1, 5)"), ElementsAre(Pair(0, 5), Pair(1, 5), Pair(2, 5)));
+  for (const char* text : {"IF(m1 > 9, 'a', 0)", "IF(0, METRICS(), m1)"}) {
+    EXPECT_THAT(refusal_of(text), HasSubstr("IF chooses between numbers and series"));
+    EXPECT_FALSE(answer(with(text), {minute(0), minute(4), 60s}, two_metrics).ok());
+  }
+}
+
+TEST(MetricMath, TakesNoMoreThanItsShareOfMemoryAndTime) {
+  const auto asked = [](const std::string& expression) {
+    return answer(with(expression), {minute(0), minute(500'000), 60s}, two_metrics);
+  };
+  EXPECT_TRUE(asked("TIME_SERIES(1)").ok());
+  std::string many = "TIME_SERIES(1)";
+  while (many.size() + 15 <= kMaxExpressionBytes) many += "+TIME_SERIES(1)";
+  EXPECT_THAT(asked(many).error().message, HasSubstr("need more than 4000000 values"));
+}
+
 TEST(MetricMath, SaysWhatIsWrong) {
   EXPECT_EQ(refusal_of("m1 + m2"), "");
   EXPECT_THAT(refusal_of("m1 +"), HasSubstr("it ends too early at character 5"));
