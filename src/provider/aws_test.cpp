@@ -236,6 +236,20 @@ TEST(AwsXml, ReadsTreesAndRefusesBombs) {
   EXPECT_THAT(XmlDocument::parse(deep).error().message, HasSubstr("deeper than 32"));
 }
 
+// Found by ./dev soak fuzz: tags that are none led the count of levels astray.
+TEST(AwsXml, CommentsAndQuotesHideNoDepth) {
+  for (const std::string_view hidden : {"<d><!-- </d> -->", "<d><![CDATA[</d>]]>", "<d e='/>'>", "<d><?e </d> ?>"}) {
+    std::string deep, ends;
+    for (int i = 0; i < 40; ++i) {
+      deep += hidden;
+      ends += "</d>";
+    }
+    const auto read = XmlDocument::parse(deep + ends);
+    ASSERT_FALSE(read.ok()) << hidden;
+    EXPECT_THAT(read.error().message, HasSubstr("deeper than 32")) << hidden;
+  }
+}
+
 // --- errors and rates
 // -----------------------------------------------------------------------------------------------------
 

@@ -12,10 +12,15 @@ pugi::xml_node as_node(void* node) {
   return pugi::xml_node(static_cast<pugi::xml_node_struct*>(node));
 }
 
-// Depth and number of elements by counting tags: the parser itself recurses nowhere, but what reads its tree may.
+Error too_deep() {
+  return {ErrorKind::Invalid, fmt::format("XML deeper than {} elements", kMaxXmlDepth)};
+}
+
+// Depth and number of elements by counting tags, before there is a tree. Comments and quotes can only make it count
+// elements too many, or levels too few.
 Status check_bounds(std::string_view text) {
   int depth = 0, deepest = 0;
-  size_t elements = 0;
+  size_t elements = 0, close = 0;  // close: the next '>', looked for once only
   for (size_t i = text.find('<'); i != std::string_view::npos && i + 1 < text.size(); i = text.find('<', i + 1)) {
     const char next = text[i + 1];
     if (next == '?' || next == '!') continue;
@@ -24,16 +29,20 @@ Status check_bounds(std::string_view text) {
       continue;
     }
     ++elements;
-    const size_t close = text.find('>', i);
-    if (close != std::string_view::npos && close > 0 && text[close - 1] == '/') continue;
+    if (close <= i) close = std::min(text.find('>', i), text.size());
+    if (text[close - 1] == '/') continue;
     deepest = std::max(deepest, ++depth);
-    if (deepest > kMaxXmlDepth)
-      return Error{ErrorKind::Invalid, fmt::format("XML deeper than {} elements", kMaxXmlDepth)};
+    if (deepest > kMaxXmlDepth) return too_deep();
   }
   if (elements > kMaxXmlElements)
     return Error{ErrorKind::Invalid, fmt::format("XML of {} elements, expected at most {}", elements, kMaxXmlElements)};
   return ok_status();
 }
+
+// The depth as it is: the parser itself recurses nowhere, but what reads its tree may.
+struct DepthCheck final : pugi::xml_tree_walker {
+  bool for_each(pugi::xml_node& node) override { return node.type() != pugi::node_element || depth() < kMaxXmlDepth; }
+};
 
 }  // namespace
 
@@ -58,6 +67,7 @@ Result<XmlDocument> XmlDocument::parse(std::string text) {
   if (!parsed)
     return Error{ErrorKind::Invalid, fmt::format("malformed XML at byte {}: {}", parsed.offset, parsed.description())};
   if (!content->document.document_element()) return Error{ErrorKind::Invalid, "XML without an element"};
+  if (DepthCheck check; !content->document.traverse(check)) return too_deep();
   return XmlDocument(std::move(content));
 }
 

@@ -1,5 +1,5 @@
 // Answers of AWS's Query protocol, as a tree behind pugixml, which is kept out of everybody else's sight. Bounds on
-// size, depth and number of elements are checked before the parser sees a byte; there is no DTD, hence no entities but
+// size, depth and number of elements are checked before anybody sees the tree; there is no DTD, hence no entities but
 // the five of XML itself.
 #pragma once
 
