@@ -130,6 +130,8 @@ class Reader {
       ESCALA_TRY(escape(out));
     }
     if (!take('"')) return fault("text without its closing quote");
+    if (find_bad_character(out) != std::string_view::npos)
+      return fault("text that is no UTF-8, or has a character that XML does not allow");
     return {};
   }
 

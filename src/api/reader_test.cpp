@@ -40,8 +40,26 @@ TEST(Json, ReadsWhatTheStandardAllows) {
 TEST(Json, RefusesTheRest) {
   EXPECT_THAT(json_fault("{\"a\":1,\"a\":2}"), HasSubstr("'a' given twice"));
   EXPECT_THAT(json_fault("{\"a\":1\n x}"), HasSubstr("2:2: expected ',' or '}'"));
-  for (const char* text : {"", "{", "[1,]", "{\"a\":1,}", "{a:1}", "'a'", "[1] [2]", "\"\\ud800\"", "\"\\udc00x\"",
-                           "\"\\x\"", "\"\n\"", "\"abc", "nul", "{\"a\"}", "[NaN]"})
+  for (const char* text : {"",
+                           "{",
+                           "[1,]",
+                           "{\"a\":1,}",
+                           "{a:1}",
+                           "'a'",
+                           "[1] [2]",
+                           "\"\\ud800\"",
+                           "\"\\udc00x\"",
+                           "\"\\x\"",
+                           "\"\n\"",
+                           "\"abc",
+                           "nul",
+                           "{\"a\"}",
+                           "[NaN]",
+                           "\"\xff\"",
+                           "{\"\xc0\x80\":1}",
+                           "\"\\u0000\"",
+                           "\"\\b\"",
+                           "\"\\uffff\""})
     EXPECT_NE(json_fault(text), "") << text;
   EXPECT_THAT(json_fault(std::string(100'000, '[')), HasSubstr("nesting deeper than 32"));
 }

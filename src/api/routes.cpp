@@ -144,13 +144,18 @@ Answer error_answer(const ApiError& error, const std::string& request_id) {
 
 std::string json_quote(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      out += std::string("\\") + c;
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '<' || c == '>')
-      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-    else
-      out += c;
+  while (!text.empty()) {
+    const size_t good = std::min(find_bad_character(text), text.size());
+    for (const char c : text.substr(0, good)) {
+      if (c == '"' || c == '\\')
+        out += std::string("\\") + c;
+      else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '<' || c == '>')
+        out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+      else
+        out += c;
+    }
+    if (good < text.size()) out += "\\ufffd";
+    text.remove_prefix(std::min(good + 1, text.size()));
   }
   return out + "\"";
 }

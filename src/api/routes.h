@@ -28,7 +28,7 @@ Answer route(const Context& context, const Head& head, const std::string& body, 
 Answer with_hints(Answer answer, const ApiError& error);
 // {"Error": {"Code", "Message"}, "RequestId"}, with the status.
 Answer error_answer(const ApiError& error, const std::string& request_id);
-// "abc" with quotes and escapes.
+// "abc" with quotes and escapes, and U+FFFD for what the API's readers do not take (api/json_reader).
 std::string json_quote(std::string_view text);
 // Every set field of the message, with the names of the proto.
 Result<std::string> to_json(const google::protobuf::Message& message);
