@@ -6,10 +6,13 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/log.h"
 #include "engine/schedule.h"
 
 namespace escala {
 namespace {
+
+constexpr Duration kLongest = 24h * 366;  // of any wait: sums of them stay far from the end of time
 
 // The words of one line, taken one by one. The first fault is kept; after it every answer is a default.
 class Words {
@@ -70,6 +73,7 @@ class Words {
     if (error_) return Duration{0};
     const auto value = parse_duration(text);
     if (!value.ok()) fail(fmt::format("{}: {}", what, value.error().message));
+    if (value.ok() && *value > kLongest) fail(fmt::format("{}: {} is longer than {}", what, text, to_text(kLongest)));
     return value.value_or(Duration{0});
   }
   static bool read(std::string_view text, double& value) {
@@ -77,7 +81,7 @@ class Words {
     return error == std::errc{} && end == text.data() + text.size() && std::isfinite(value);
   }
   void fail(std::string message) {
-    if (!error_) error_ = Error{ErrorKind::Invalid, fmt::format("{}: {}", where_, message)};
+    if (!error_) error_ = Error{ErrorKind::Invalid, fmt::format("{}: {}", where_, printable(message))};
   }
   void unexpected() { fail(fmt::format("'{}' is not understood here", peek())); }
   Status status() const { return error_ ? Status(*error_) : ok_status(); }

@@ -76,6 +76,8 @@ TEST(Scenario, FaultsNameTheirLine) {
       {"group web\nschedule s cron 61 * * * *\n", "f:2: minute 61 is outside 0..59"},
       {"group web\n", "f: nothing happens (no 'at')"},
       {"hello\n", "f:1: 'hello' is not understood here"},
+      {"\x1b[2J\n", "f:1: '\\x1b[2J' is not understood here"},
+      {"group web\nat 100000000d cpu 1\n", "f:2: at: 100000000d is longer than 366d"},
   };
   for (const auto& [text, message] : bad) {
     const auto scenario = parse_scenario(text, "f");

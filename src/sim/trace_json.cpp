@@ -7,6 +7,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/log.h"
 #include "sim/trace_reader.h"
 
 namespace escala {
@@ -45,7 +46,7 @@ class Json {
         std::string key;
         ESCALA_TRY(text(key));
         if (std::find(keys.begin(), keys.end(), key) != keys.end())
-          return fault(fmt::format("key '{}' given twice", key));
+          return fault(fmt::format("key '{}' given twice", printable(key)));
         if (keys.size() == kMaxKeys) return fault(fmt::format("more than {} keys in one object", kMaxKeys));
         keys.push_back(key);
         if (!take(':')) return fault("expected ':'");
@@ -187,7 +188,8 @@ class Prometheus {
         std::string type;
         ESCALA_TRY(json_.text(type));
         if (type != "matrix")
-          return json_.fault(fmt::format("resultType '{}'; expected 'matrix': ask /api/v1/query_range", type));
+          return json_.fault(
+              fmt::format("resultType '{}'; expected 'matrix': ask /api/v1/query_range", printable(type)));
         return {};
       }
       if (key == "result") return json_.array([&] { return series(); });
@@ -275,7 +277,8 @@ class CloudWatch {
       std::string status;
       ESCALA_TRY(json_.text(status));
       if (status != "Complete")
-        return json_.fault(fmt::format("StatusCode '{}'; expected 'Complete': ask again, with every page", status));
+        return json_.fault(
+            fmt::format("StatusCode '{}'; expected 'Complete': ask again, with every page", printable(status)));
       return {};
     }
     return json_.skip();
@@ -306,13 +309,13 @@ Status read_trace_json(TraceSource& source, const TraceOptions&, TraceBuilder& b
     if (key == "status") {
       std::string status;
       ESCALA_TRY(json.text(status));
-      if (status != "success") error_text = "status is '" + status + "'";
+      if (status != "success") error_text = "status is '" + printable(status) + "'";
       return {};
     }
     if (key == "error" && json.next() == '"') {
       std::string words;
       ESCALA_TRY(json.text(words));
-      error_text += ": " + words;
+      error_text += ": " + printable(words);
       return {};
     }
     if (key == "data" && json.next() == '{') {

@@ -152,6 +152,8 @@ TEST(TraceReader, FaultsOfJsonNameLineAndColumn) {
   const std::pair<std::string, std::string> bad[] = {
       {"{}", "f: neither a Prometheus range-query answer ('data') nor CloudWatch's ('MetricDataResults')"},
       {R"({"a":1,"a":2})", "f:1:11: key 'a' given twice"},
+      {R"({"a\b":1,"a\b":2})", R"(f:1:15: key 'a\x08' given twice)"},
+      {R"({"status":"error","error":"\r\n"})", R"(f: the answer of a query that failed: status is 'error': \x0d\x0a)"},
       {R"({"a":NaN})", "f:1:6: expected a number"},
       {R"({"a":01})", "f:1:8: '01' is not a number of JSON"},
       {R"({"a":1,})", "f:1:8: expected a key in double quotes"},
