@@ -69,7 +69,8 @@ void check_roster(const RosterReader& reader) {
     HOLDS(entry->generation != 0 && !entry->instance.empty() && entry->instance.str().size() <= kInstanceBytes);
     HOLDS(entry->agent_address.size() <= kAddressBytes);
     HOLDS(static_cast<size_t>(entry->state) < kLifecycleStates && entry->join <= Join::Closed);
-    for (const char c : entry->instance.str() + entry->agent_address) HOLDS(c > 0x20 && c < 0x7f);
+    for (const char c : entry->instance.str() + entry->agent_address)
+      HOLDS(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
   }
   for (uint32_t i = 0; i < std::min(reader.used_groups(), kSlots); ++i) {
     const auto group = reader.group(i);

@@ -23,6 +23,7 @@ void fuzz_one(Input input) {
   const auto scenario = parse_scenario(input.rest(), "f");
   if (!scenario) {
     HOLDS(scenario.error().message.starts_with("f:"));
+    for (const char c : scenario.error().message) HOLDS(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
     return check_error(scenario.error());
   }
   HOLDS(!scenario->group.name.empty() && !scenario->events.empty());
