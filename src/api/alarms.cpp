@@ -212,8 +212,8 @@ Failure change_alarms(const Context& context, const google::protobuf::RepeatedPt
     for (const GroupName& keeper : keepers) by_group[keeper].emplace_back(name);
   }
   for (const auto& [keeper, alarms] : by_group)
-    ESCALA_API_TRY(change_group(context, keeper, [&](LoadedGroup& loaded, Batch& batch) -> Failure {
-      for (const AlarmName& alarm : alarms) edit(loaded.group, alarm, batch);
+    ESCALA_API_TRY(change_group(context, keeper, [&, &each = alarms](LoadedGroup& loaded, Batch& batch) -> Failure {
+      for (const AlarmName& alarm : each) edit(loaded.group, alarm, batch);
       return std::nullopt;
     }));
   return std::nullopt;
