@@ -83,7 +83,7 @@ class Conservation final : public Judge {
       if (records.activities.size() >= kMaxActivitiesPerGroup - 1) continue;  // the oldest may have been swept
       for (const auto& [id, instance] : records.instances) {
         const auto launches =
-            std::count_if(records.activities.begin(), records.activities.end(), [&](const auto& entry) {
+            std::count_if(records.activities.begin(), records.activities.end(), [&, &id = id](const auto& entry) {
               return entry.second.instance() == id.str() && entry.second.status() == state::Activity::SUCCESSFUL &&
                      entry.second.description() == launch_description(id);
             });

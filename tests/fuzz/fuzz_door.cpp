@@ -41,20 +41,19 @@ Seeds seeds() {
            R"({"AutoScalingGroupName":"web","ScheduledActionName":"s","Recurrence":"0 8 * * *","MinSize":1})"),
       json("StartInstanceRefresh", R"({"AutoScalingGroupName":"web","Preferences":{"MinHealthyPercentage":90}})"),
       json("Apply", R"({"Document":{"version":1}})"),
-      metrics("PutMetricData",
-              R"({"Namespace":"n","MetricData":[{"MetricName":"m","Values":[1,2],"Counts":[1,2]},)"
-              R"({"MetricName":"m","Timestamp":1795435100,"StatisticValues":)"
-              R"({"SampleCount":2,"Sum":3,"Minimum":1,"Maximum":2}}]})"),
+      metrics("PutMetricData", R"({"Namespace":"n","MetricData":[{"MetricName":"m","Values":[1,2],"Counts":[1,2]},)"
+                               R"({"MetricName":"m","Timestamp":1795435100,"StatisticValues":)"
+                               R"({"SampleCount":2,"Sum":3,"Minimum":1,"Maximum":2}}]})"),
       metrics("GetMetricData",
-              "{" + range + R"(,"MetricDataQueries":[{"Id":"m","MetricStat":{"Metric":{"Namespace":"n","MetricName":"m"},)"
-                            R"("Period":60,"Stat":"p99"}},{"Id":"e","Expression":"m / PERIOD(m)"}]
-})"),
+              "{" + range +
+                  R"(,"MetricDataQueries":[{"Id":"m","MetricStat":{"Metric":{"Namespace":"n","MetricName":"m"},)"
+                  R"x("Period":60,"Stat":"p99"}},{"Id":"e","Expression":"m / PERIOD(m)"}]})x"),
       metrics("GetMetricStatistics",
               "{" + range + R"(,"Namespace":"n","MetricName":"m","Period":60,"Statistics":["Average"]})"),
       metrics("PutMetricAlarm",
               R"({"AlarmName":"a","ComparisonOperator":"GreaterThanThreshold","EvaluationPeriods":2,"Threshold":5,)"
               R"("Namespace":"n","MetricName":"m","Period":60,"Statistic":"Sum"})"),
-};
+  };
 }
 
 struct World {
