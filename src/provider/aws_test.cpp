@@ -236,6 +236,11 @@ TEST(AwsXml, ReadsTreesAndRefusesBombs) {
   EXPECT_THAT(XmlDocument::parse(deep).error().message, HasSubstr("deeper than 32"));
 }
 
+// Found by ./dev soak fuzz: pugixml took it for the end of a name.
+TEST(AwsXml, ZeroBytesAreRefused) {
+  EXPECT_FALSE(XmlDocument::parse(std::string("<a/\0--><b></b>", 15)).ok());
+}
+
 // Found by ./dev soak fuzz: tags that are none led the count of levels astray.
 TEST(AwsXml, CommentsAndQuotesHideNoDepth) {
   for (const std::string_view hidden : {"<d><!-- </d> -->", "<d><![CDATA[</d>]]>", "<d e='/>'>", "<d><?e </d> ?>"}) {

@@ -59,6 +59,7 @@ XmlDocument::~XmlDocument() = default;
 Result<XmlDocument> XmlDocument::parse(std::string text) {
   if (text.find("<!DOCTYPE") != std::string::npos)
     return Error{ErrorKind::Invalid, "XML with a document type, which no answer of AWS has"};
+  if (text.find('\0') != std::string::npos) return Error{ErrorKind::Invalid, "XML with a zero byte"};
   ESCALA_TRY(check_bounds(text));
   auto content = std::make_unique<Content>();
   content->text = std::move(text);

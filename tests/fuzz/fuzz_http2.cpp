@@ -6,6 +6,7 @@
 #include <array>
 
 #include "fuzz.h"
+#include "wire/framing.h"
 #include "wire/grpc.h"
 #include "wire/test_support.h"
 
