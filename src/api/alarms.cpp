@@ -143,7 +143,7 @@ Failure tell(const Told& told, Memories& memories, MetricAlarm& to) {
 }
 
 bool acts_on(const MetricAlarm& alarm, const std::string& prefix) {
-  const auto actions = alarm.alarmactions();
+  const auto& actions = alarm.alarmactions();
   return std::any_of(actions.begin(), actions.end(), [&](const std::string& each) { return each.starts_with(prefix); });
 }
 

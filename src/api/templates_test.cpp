@@ -106,6 +106,54 @@ TEST_F(Templates, TheWayBackOfARefreshFollowsToo) {
   EXPECT_EQ(launches("web"), 4);
 }
 
+TEST_F(Templates, AMixedPolicyGoesWithItsTemplate) {
+  EXPECT_THAT(add_version(R"({"ImageId":"ami-1","InstanceType":"t3.micro"})"), HasSubstr(R"("VersionNumber":2)"));
+  const std::string group_of =
+      R"({"AutoScalingGroupName":"web","MinSize":0,"MaxSize":4,"MixedInstancesPolicy":{"LaunchTemplate":{)"
+      R"("LaunchTemplateSpecification":{"LaunchTemplateName":"web","Version":"$Latest"},"Overrides":)";
+  EXPECT_THAT(call("CreateAutoScalingGroup", group_of + R"([{"InstanceType":"m5.large","WeightedCapacity":"2"}]}}})"),
+              HasSubstr("each instance counts as one"));
+  EXPECT_THAT(call("CreateAutoScalingGroup", R"({"AutoScalingGroupName":"web","MinSize":0,"MaxSize":4,)"
+                                             R"("MixedInstancesPolicy":{"InstancesDistribution":{}}})"),
+              HasSubstr("LaunchTemplateSpecification is missing"));
+  EXPECT_EQ(call("CreateAutoScalingGroup",
+                 group_of + R"([{"InstanceType":"m5.large"},{"InstanceType":"c5.large"}]},"InstancesDistribution":)"
+                            R"({"OnDemandBaseCapacity":1,"OnDemandPercentageAboveBaseCapacity":25}}})"),
+            "{}");
+  const auto spec = [&] {
+    const std::string key = keys::spec(group("web").spec.id);
+    return parse<state::LaunchSpec>(key, store_.get(key).value()->value).value().ec2();
+  };
+  EXPECT_EQ(launches("web"), 2);
+  EXPECT_EQ(spec().override_types_size(), 2);
+  EXPECT_EQ(spec().on_demand_percent(), 25);
+  const std::string answer = call("DescribeAutoScalingGroups", "{}");
+  EXPECT_THAT(answer, testing::AllOf(HasSubstr(R"("MixedInstancesPolicy":{"LaunchTemplate":{)"),
+                                     HasSubstr(R"("Version":"$Latest")"), HasSubstr(R"("InstanceType":"c5.large")")));
+  // A part that is given changes, the others stay; so do types and shares when the template moves on.
+  EXPECT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","MixedInstancesPolicy":)"
+                                           R"({"InstancesDistribution":{"OnDemandPercentageAboveBaseCapacity":50}}})"),
+            "{}");
+  EXPECT_EQ(spec().override_types_size(), 2);
+  EXPECT_EQ(spec().on_demand_base(), 1);
+  EXPECT_EQ(spec().on_demand_percent(), 50);
+  EXPECT_THAT(add_version(R"({"ImageId":"ami-2","InstanceType":"t3.micro"})"), HasSubstr(R"("VersionNumber":3)"));
+  EXPECT_EQ(launches("web"), 3);
+  EXPECT_EQ(spec().override_types_size(), 2);
+  EXPECT_EQ(spec().on_demand_percent(), 50);
+  // What nobody launches any more goes, whatever policies it was launched with.
+  EXPECT_THAT(call("DeleteLaunchTemplateVersions", R"({"LaunchTemplateName":"web","Versions":["2","3"]})"),
+              testing::AllOf(HasSubstr("AutoScalingGroup web launches it"), HasSubstr("SuccessfullyDeleted")));
+  const auto left = store_.scan(keys::kSpecs);
+  for (const Record& record : left.value())
+    EXPECT_NE(template_of(LaunchSpecId(parse<state::LaunchSpec>(record.key, record.value).value().id()))->version, 2);
+  EXPECT_EQ(call("UpdateAutoScalingGroup",
+                 R"({"AutoScalingGroupName":"web","LaunchTemplate":{"LaunchTemplateName":"web","Version":"1"}})"),
+            "{}");
+  EXPECT_EQ(launches("web"), 1);
+  EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), testing::Not(HasSubstr("MixedInstancesPolicy")));
+}
+
 TEST_F(Templates, WhatIsLaunchedCannotBeDeleted) {
   EXPECT_EQ(create("web", "1"), "{}");
   EXPECT_THAT(add_version(script("2")), HasSubstr(R"("VersionNumber":2)"));

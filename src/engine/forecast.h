@@ -46,7 +46,7 @@ struct ErrorCurve {
 
 struct Regression {
   std::array<double, kRegressors> weights{};
-  std::array<double, kRegressors * kRegressors> covariance{};
+  std::array<double, size_t{kRegressors} * kRegressors> covariance{};
   friend bool operator==(const Regression&, const Regression&) = default;
 };
 
@@ -151,7 +151,7 @@ struct ForecastPoint {
   double load = 0;      // mean demand, in instances' worth
   double capacity = 0;  // instances, with the margin of recent errors
 };
-inline constexpr size_t kMaxForecastPoints = 24 * 31;
+inline constexpr size_t kMaxForecastPoints = size_t{24} * 31;
 std::vector<ForecastPoint> forecast_range(const ForecastMemory& memory, double price, TimePoint start, TimePoint end,
                                           Duration step);
 
