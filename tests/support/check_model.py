@@ -11,8 +11,10 @@ import sys
 EVERYWHERE = {"AutoScalingGroupName"}
 
 
-# Our services by the name their signatures carry -> botocore's folder.
-MODELS = {"autoscaling": "autoscaling/2011-01-01", "monitoring": "cloudwatch/2010-08-01", "ec2": "ec2/2016-11-15"}
+# Our services by the name their signatures carry -> botocore's folder, and the operations of the model that ours was written
+# after: what an older one lacks, AWS may have.
+MODELS = {"autoscaling": ("autoscaling/2011-01-01", 66), "monitoring": ("cloudwatch/2010-08-01", 46),
+          "ec2": ("ec2/2016-11-15", 765)}
 
 
 def models(folder):
@@ -106,13 +108,13 @@ def check(escala):
                                          text=True).stdout)["services"]
     assert set(services) == set(MODELS), services.keys()
     wrong = []
-    for service, folder in MODELS.items():
+    for service, (folder, known) in MODELS.items():
         found = models(folder)
         if not found:
             return "no botocore on this machine"
         table = services[service]
         for path, model in found:
-            newest = path == found[-1][0] and len(model["operations"]) >= len(table)
+            newest = path == found[-1][0] and len(model["operations"]) >= known
             wrong += [f"{path}: {line}" for line in differences(table, model, newest)]
     assert not wrong, "\n".join(wrong)
     missing = sorted(name for each in services.values() for name, ours in each.items() if ours is None)
