@@ -134,7 +134,9 @@ Failure describe_instances(const Context& context, const DescribeInstancesReques
     if (!all.contains(id))
       return ApiError{"InvalidInstanceID.NotFound", 400, fmt::format("The instance ID '{}' does not exist", shown(id))};
   std::string last = after;
-  for (auto& [id, instance] : all) {
+  for (auto& each : all) {
+    const std::string& id = each.first;
+    Ec2Instance& instance = each.second;
     if (id <= after || !wants(request.instanceids(), id)) continue;
     if (!passes(request.filters(), [&](const std::string& filter) { return values_of(instance, filter); })) continue;
     if (static_cast<size_t>(result.reservations_size()) == page_size_of(request, kViewsPerPage)) {

@@ -32,10 +32,8 @@ struct Fault {
 using Faults = std::vector<Fault>;
 // `aws`: AWS's sentence, where it is not `what` without its path.
 inline void add(Faults& faults, const std::string& path, const std::string& what, const std::string& aws = {}) {
-  faults.push_back({.path = path,
-                    .what = path.empty() ? what : path + ": " + what,
-                    .aws = aws.empty() ? what : aws,
-                    .mark = {}});
+  faults.push_back(
+      {.path = path, .what = path.empty() ? what : path + ": " + what, .aws = aws.empty() ? what : aws, .mark = {}});
 }
 
 struct Entry;
