@@ -18,10 +18,7 @@ Failure GroupCache::start_anew() {
   seen_ = store_.revision();
   auto records = store_.scan(keys::kGroups);
   if (!records) return from_error(records.error());
-  for (const Record& record : *records) {
-    ESCALA_API_LOAD(const LoadedGroup loaded, load_group(record));
-    entries_[record.key].name = loaded.group.name.str();
-  }
+  for (const Record& record : *records) entries_.try_emplace(record.key);
   started_ = true;
   return std::nullopt;
 }
@@ -54,9 +51,6 @@ Failure GroupCache::catch_up() {
       continue;
     }
     entry.told.clear();
-    if (!entry.name.empty()) continue;
-    ESCALA_API_LOAD(const LoadedGroup loaded, load_group(Record{change.key, *change.value, change.version}));
-    entry.name = loaded.group.name.str();
   }
   for (const Store::Change& change : *instances) forget_told(change.key);
   // What was written meanwhile is in the feed's answers in part; the next question learns of it again.
@@ -70,6 +64,7 @@ Failure GroupCache::write(const Context& context, const std::string& key, Entry&
   if (!record) return from_error(record.error());
   if (!*record) return std::nullopt;  // deleted since: the next question learns of it
   ESCALA_API_LOAD(const LoadedGroup loaded, load_group(**record));
+  entry.name = loaded.group.name.str();
   AutoScalingGroup message;
   ESCALA_API_TRY(from_group(context, loaded, true, message));
   open_element(entry.told, "member");

@@ -32,8 +32,7 @@ class GroupCache {
 
  private:
   struct Entry {
-    std::string name;
-    std::string told;  // empty: to be written
+    std::string name, told;  // told empty: both are to be written
   };
   Failure catch_up();
   Failure start_anew();

@@ -91,6 +91,18 @@ TEST_F(GroupCacheTest, TellsWhatIsToldWithoutIt) {
   expect_same();
 }
 
+TEST_F(GroupCacheTest, ARecordThatCannotBeReadHidesNoOther) {
+  (void)call("CreateAutoScalingGroup",
+             R"({"AutoScalingGroupName":"g1","LaunchConfigurationName":"lc","MinSize":0,"MaxSize":9})");
+  Batch batch;
+  batch.put(keys::group(GroupName("bad")), "\xFF no record");
+  ASSERT_TRUE(store_.commit(batch).ok());
+  DescribeAutoScalingGroupsRequest named;
+  named.add_autoscalinggroupnames("g1");
+  EXPECT_THAT(told(named, &cache_), testing::HasSubstr("<AutoScalingGroupName>g1</AutoScalingGroupName>"));
+  expect_same();
+}
+
 TEST_F(GroupCacheTest, TellsACallerNoMoreThanItSees) {
   for (const char* group : {"g1", "g2", "g3", "g4", "other"})
     (void)call("CreateAutoScalingGroup", fmt::format(R"({{"AutoScalingGroupName":"{}","LaunchConfigurationName":"lc",)"
