@@ -163,10 +163,6 @@ int rename_new(const std::string& from, const std::string& to, bool replace) {
 
 }  // namespace
 
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) close(fd_);
-}
-
 Region::~Region() {
   guard_.reset();
   if (base_ != nullptr) munmap(base_, shape_.file_bytes());

@@ -6,29 +6,13 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 #include "board/guard.h"
 #include "board/layout.h"
 
 namespace escala::board {
-
-// Owns a file descriptor.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor();
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // Threads: a writer has one owner; readers may share one region (nothing here changes after opening).
 class Region {

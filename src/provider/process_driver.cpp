@@ -122,9 +122,10 @@ std::string ProcessDriver::alive_file(const Launch& launch, const Unit& unit) co
 // --- launching
 // ---------------------------------------------------------------------------------------------------------
 
+// The disk and exec may take their time: both happen without the mutex, while `starting` keeps the others away.
 Completion ProcessDriver::launch(const ProviderRequest& request) {
   std::unique_lock lock(mutex_);
-  Result<Launch*> found = find_or_add(request);
+  Result<Launch*> found = find_or_add(request, lock);
   if (!found) return answer_to(request, found.error());
   Launch& launch = **found;  // stays: only forget_old() erases, and never one that is starting
   bool missing = false;
@@ -137,16 +138,18 @@ Completion ProcessDriver::launch(const ProviderRequest& request) {
     const auto program = check_process_spec(request.spec.process);
     const auto monitor = request.spec.process.agent ? monitor_address() : Result<std::string>("");
     if (!program || !monitor) return answer_to(request, program ? monitor.error() : program.error());
+    std::vector<std::pair<Unit*, SpawnPlan>> plans;
+    for (Unit& unit : launch.units)
+      if (unit.never_started && !unit.stopping)
+        plans.emplace_back(&unit, plan_of(launch, unit, request, *program, *monitor));
     launch.starting = true;
-    auto spawners = start_all(launch, request, *program, *monitor);
-    // A disk that hangs in exec holds this group only.
     lock.unlock();
     std::vector<Spawned> results;
-    for (auto& [unit, spawner] : spawners) results.push_back(spawner.wait_for_exec());
+    for (const auto& [unit, plan] : plans) results.push_back(spawn(plan, options_.faults));
     lock.lock();
     launch.starting = false;
     for (size_t i = 0; i < results.size(); ++i)
-      if (Status status = settle(launch, *spawners[i].first, results[i]); !status.ok()) done.outcome = status;
+      if (Status status = settle(launch, *plans[i].first, results[i]); !status.ok()) done.outcome = status;
   }
   bool any = false;
   for (const Unit& unit : launch.units) {
@@ -163,29 +166,43 @@ Completion ProcessDriver::launch(const ProviderRequest& request) {
   }
   // Not one command ran: nothing to remember, and the same token may try anew.
   log_warning("provider", "launching for group {}: {}", request.group, done.outcome.error().message);
-  for (const Unit& unit : launch.units) by_id_.erase(unit.id);
   ledger_.remove(request.token);
-  launches_.erase(request.token);
+  forget(request.token);
   done.instances.clear();
   return done;
 }
 
-Result<ProcessDriver::Launch*> ProcessDriver::find_or_add(const ProviderRequest& request) {
+// Writes the ledger of a new one without the mutex: the disk may be slow.
+Result<ProcessDriver::Launch*> ProcessDriver::find_or_add(const ProviderRequest& request,
+                                                          std::unique_lock<std::mutex>& lock) {
   if (const auto known = launches_.find(request.token); known != launches_.end()) return &known->second;
   step("asked");
   ESCALA_ASSIGN(LaunchEntry entry, new_entry(request));
-  ESCALA_TRY(ledger_.add(entry));
-  step("ledger written");
-  Launch& launch = launches_[request.token];
+  Launch& launch = launches_[request.token];  // from here on its addresses are taken
   launch.entry = std::move(entry);
   for (size_t i = 0; i < launch.entry.addresses.size(); ++i) {
     Unit unit;
     unit.id = instance_id(request.token, static_cast<int>(i));
     unit.index = i;
+    unit.never_started = true;
     by_id_[unit.id] = request.token;
     launch.units.push_back(std::move(unit));
   }
-  return &launch;
+  launch.starting = true;
+  lock.unlock();
+  const Status written = ledger_.add(launch.entry);
+  step("ledger written");
+  lock.lock();
+  launch.starting = false;
+  if (written.ok()) return &launch;
+  forget(request.token);
+  return written.error();
+}
+
+void ProcessDriver::forget(const Token& token) {
+  const auto launch = launches_.find(token);
+  for (const Unit& unit : launch->second.units) by_id_.erase(unit.id);
+  launches_.erase(launch);
 }
 
 Result<LaunchEntry> ProcessDriver::new_entry(const ProviderRequest& request) {
@@ -258,55 +275,44 @@ std::string ProcessDriver::free_address(uint16_t service_port) {
   return "";
 }
 
-std::vector<std::pair<ProcessDriver::Unit*, Spawner>> ProcessDriver::start_all(Launch& launch,
-                                                                               const ProviderRequest& request,
-                                                                               const std::string& program,
-                                                                               const std::string& monitor) {
-  std::vector<std::pair<Unit*, Spawner>> started;
+SpawnPlan ProcessDriver::plan_of(const Launch& launch, const Unit& unit, const ProviderRequest& request,
+                                 const std::string& program, const std::string& monitor) const {
   const ProcessSpec& spec = request.spec.process;
-  for (Unit& unit : launch.units) {
-    if (!unit.never_started || unit.stopping) continue;
-    ProcessCgroup group(options_.cgroup_root, unit.id);
-    if (const Status made = group.make(spec.cpu_limit, spec.memory_limit); !made.ok())
-      log_warning("provider", "instance {}: limits not applied: {}", unit.id, made.error().message);
-    SpawnPlan plan;
-    plan.directory = ledger_.directory(request.token, unit.index);
-    const ProcessPlace place{unit.id,
-                             launch.entry.owner.group,
-                             request.token,
-                             launch.entry.zone,
-                             launch.entry.addresses[unit.index],
-                             plan.directory + "/work",
-                             options_.agent_path,
-                             monitor};
-    plan.argv = process_arguments(spec, program, place);
-    plan.environment = process_environment(spec, place);
-    plan.working_directory = spec.working_directory.empty() ? place.home : spec.working_directory;
-    plan.join_files = group.join_files();
-    Spawner spawner(std::move(plan), options_.faults);
-    const Spawned spawned = spawner.start();
-    if (spawned.outcome == SpawnOutcome::Failed) unit.detail = "could not be started: " + spawned.why.error().message;
-    if (spawned.outcome == SpawnOutcome::Held) unit.never_started = false;
-    if (spawned.outcome == SpawnOutcome::Started) {
-      unit.ours = true;
-      unit.never_started = false;
-      unit.process = ProcessKey{spawned.pid, start_ticks_of(spawned.pid).value_or(0), boot_id()};
-      started.emplace_back(&unit, std::move(spawner));
-    }
-  }
-  return started;
+  ProcessCgroup group(options_.cgroup_root, unit.id);
+  if (const Status made = group.make(spec.cpu_limit, spec.memory_limit); !made.ok())
+    log_warning("provider", "instance {}: limits not applied: {}", unit.id, made.error().message);
+  SpawnPlan plan;
+  plan.directory = ledger_.directory(request.token, unit.index);
+  const ProcessPlace place{unit.id,
+                           launch.entry.owner.group,
+                           request.token,
+                           launch.entry.zone,
+                           launch.entry.addresses[unit.index],
+                           plan.directory + "/work",
+                           options_.agent_path,
+                           monitor};
+  plan.argv = process_arguments(spec, program, place);
+  plan.environment = process_environment(spec, place);
+  plan.working_directory = spec.working_directory.empty() ? place.home : spec.working_directory;
+  plan.join_files = group.join_files();
+  return plan;
 }
 
 // What became of a start. A command that never ran leaves a unit that never ran.
 Status ProcessDriver::settle(Launch& launch, Unit& unit, const Spawned& spawned) {
-  if (spawned.outcome == SpawnOutcome::Started) {
-    refresh(launch, unit);
-    return ok_status();
+  if (spawned.outcome == SpawnOutcome::Failed) {
+    unit.detail = spawned.why.error().message;
+    mark_gone(launch, unit);
+    return spawned.why;
   }
-  unit.ours = false;
-  unit.detail = spawned.why.error().message;
-  mark_gone(launch, unit);
-  return spawned.why;
+  unit.never_started = false;
+  if (spawned.outcome == SpawnOutcome::Started) {
+    unit.ours = true;
+    unit.process = ProcessKey{spawned.pid, start_ticks_of(spawned.pid).value_or(0), boot_id()};
+  }
+  refresh(launch, unit);
+  if (unit.stopping) ask_to_end(launch, unit);  // somebody wished so meanwhile, and had nobody to tell
+  return ok_status();
 }
 
 // --- watching and ending
@@ -487,10 +493,8 @@ void ProcessDriver::forget_old() {
   for (size_t i = 0; i < gone.size(); ++i) {
     const bool too_many = gone.size() - i > options_.max_gone;
     if (!too_many && now - gone[i].first < options_.remember_gone) break;
-    const auto launch = launches_.find(gone[i].second);
-    for (const Unit& unit : launch->second.units) by_id_.erase(unit.id);
     ledger_.remove(gone[i].second);
-    launches_.erase(launch);
+    forget(gone[i].second);
   }
 }
 

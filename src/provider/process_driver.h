@@ -80,10 +80,11 @@ class ProcessDriver final : public Driver {
   Completion launch(const ProviderRequest& request);
   Completion terminate(const ProviderRequest& request);
   Completion describe(const ProviderRequest& request);
-  Result<Launch*> find_or_add(const ProviderRequest& request);
+  Result<Launch*> find_or_add(const ProviderRequest& request, std::unique_lock<std::mutex>& lock);
+  void forget(const Token& token);
   Result<LaunchEntry> new_entry(const ProviderRequest& request);
-  std::vector<std::pair<Unit*, Spawner>> start_all(Launch& launch, const ProviderRequest& request,
-                                                   const std::string& program, const std::string& monitor);
+  SpawnPlan plan_of(const Launch& launch, const Unit& unit, const ProviderRequest& request, const std::string& program,
+                    const std::string& monitor) const;
   Status settle(Launch& launch, Unit& unit, const Spawned& spawned);
   void refresh(Launch& launch, Unit& unit);
   void reap(Unit& unit);
@@ -107,7 +108,7 @@ class ProcessDriver final : public Driver {
   SystemClock own_clock_;
   const Clock& clock_;
 
-  std::mutex mutex_;  // all below, and no fork while a lock file is probed
+  std::mutex mutex_;  // all below, but not what belongs to a launch that is starting
   std::condition_variable wake_;
   ProcessLedger ledger_;
   std::map<Token, Launch> launches_;

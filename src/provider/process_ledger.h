@@ -37,7 +37,7 @@ struct GoneNote {
   std::string detail;
 };
 
-// Threads: one at a time.
+// Threads: any; one at a time for a token.
 class ProcessLedger {
  public:
   explicit ProcessLedger(std::string state_dir) : root_(std::move(state_dir) + "/instances") {}

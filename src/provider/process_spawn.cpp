@@ -2,16 +2,20 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+
+#include "base/descriptor.h"
 
 namespace escala {
 
@@ -25,7 +29,27 @@ struct ChildFault {
 constexpr const char* kChildSteps[] = {
     "", "start a session", "enter its working directory", "open its log", "write its pid file", "run"};
 
-// --- between fork and exec: nothing but async-signal-safe calls ------------------------------------------------------
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int kCloneFlags = SIGCHLD;  // a sanitizer's own memory is not to be borrowed
+#else
+// Ours is borrowed, and we stand still, until exec.
+constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+#endif
+constexpr size_t kChildStackBytes = 64 << 10;
+
+// All that the child needs: it allocates nothing.
+struct ChildOrders {
+  const SpawnPlan& plan;
+  const SpawnFaults& faults;
+  std::string pid_file, pid_file_new, log_file;
+  const char* boot;
+  std::vector<char*> argv, environment;
+  int lock_fd = -1;
+  int report_fd = -1;
+};
+
+// --- between fork and exec: nothing but async-signal-safe calls, and no write to memory but to its own stack
+// -----------
 
 [[noreturn]] void give_up(int report_fd, int step) {
   const ChildFault fault{step, errno};
@@ -80,7 +104,8 @@ bool write_pid_file(const char* fresh, const char* path, const char* boot) {
   return whole && ::rename(fresh, path) == 0;
 }
 
-// Our own handlers and blocked signals are not the instance's.
+// Our own handlers and blocked signals are not the instance's. All are blocked until here: a handler of ours must not
+// run in the child.
 void reset_signals() {
   struct sigaction plain {};
   plain.sa_handler = SIG_DFL;
@@ -90,13 +115,25 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-}  // namespace
+void die_as_told(const SpawnFaults& faults, int step) {
+  if (faults.child_kills_us_at == step) ::kill(::getppid(), SIGKILL);
+  if (faults.child_dies_at == step) ::kill(::getpid(), SIGKILL);
+}
 
-void Spawner::child(int lock_fd, int report_fd, char* const* argv, char* const* environment) const {
-  if (::setsid() < 0) give_up(report_fd, 1);
+[[noreturn]] void become(const ChildOrders& orders) {
+  // First of all, so that what else of ours is open is held no longer than this: the lock becomes 3 and stays open; the
+  // report becomes 4 and goes with exec.
+  const int high_report = ::fcntl(orders.report_fd, F_DUPFD_CLOEXEC, 10);
+  const int high_lock = ::fcntl(orders.lock_fd, F_DUPFD_CLOEXEC, 10);
+  if (high_report < 0 || high_lock < 0) give_up(orders.report_fd, 3);
+  ::dup2(high_lock, 3);
+  ::dup3(high_report, 4, O_CLOEXEC);
+  if (::syscall(SYS_close_range, 5U, ~0U, 0U) != 0)
+    for (int fd = 5; fd < 4096; ++fd) ::close(fd);
+  if (::setsid() < 0) give_up(4, 1);
   reset_signals();
   ::umask(022);
-  for (const std::string& file : plan_.join_files) {
+  for (const std::string& file : orders.plan.join_files) {
     // Without its group it runs without limits: better than not at all, and `detail` has told already when not
     // permitted.
     const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
@@ -104,95 +141,94 @@ void Spawner::child(int lock_fd, int report_fd, char* const* argv, char* const* 
     [[maybe_unused]] const ssize_t n = ::write(fd, "0", 1);
     ::close(fd);
   }
-  if (::chdir(plan_.working_directory.c_str()) != 0) give_up(report_fd, 2);
-  const int null = ::open("/dev/null", O_RDONLY);
-  const int log = ::open(log_file_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-  if (null < 0 || log < 0) give_up(report_fd, 3);
-  // The lock becomes 3 and stays open; the report becomes 4 and goes with exec; all else of ours is closed.
-  const int high_report = ::fcntl(report_fd, F_DUPFD_CLOEXEC, 10);
-  const int high_lock = ::fcntl(lock_fd, F_DUPFD_CLOEXEC, 10);
-  if (high_report < 0 || high_lock < 0) give_up(report_fd, 3);
+  if (::chdir(orders.plan.working_directory.c_str()) != 0) give_up(4, 2);
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int log = ::open(orders.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (null < 0 || log < 0) give_up(4, 3);
   ::dup2(null, 0);
   ::dup2(log, 1);
   ::dup2(log, 2);
-  ::dup2(high_lock, 3);
-  ::dup3(high_report, 4, O_CLOEXEC);
-  if (::syscall(SYS_close_range, 5U, ~0U, 0U) != 0)
-    for (int fd = 5; fd < 4096; ++fd) ::close(fd);
-  if (faults_.child_dies_at == 1) ::kill(::getpid(), SIGKILL);
-  if (!write_pid_file(pid_file_new_.c_str(), pid_file_.c_str(), boot_id_.c_str())) give_up(4, 4);
-  if (faults_.child_dies_at == 2) ::kill(::getpid(), SIGKILL);
-  ::execve(argv[0], argv, environment);
+  die_as_told(orders.faults, 1);
+  if (!write_pid_file(orders.pid_file_new.c_str(), orders.pid_file.c_str(), orders.boot)) give_up(4, 4);
+  die_as_told(orders.faults, 2);
+  ::execve(orders.argv[0], orders.argv.data(), orders.environment.data());
   give_up(4, 5);
 }
 
-Spawned Spawner::start() {
-  const auto failed = [](const std::string& what) {
-    return Spawned{SpawnOutcome::Failed, 0,
-                   Error{ErrorKind::Unavailable, fmt::format("{}: {}", what, std::strerror(errno))}};
-  };
-  const auto step = [&](const char* name) {
-    if (faults_.step != nullptr) faults_.step(name);
-  };
-  pid_file_ = plan_.directory + "/pid";
-  pid_file_new_ = plan_.directory + "/pid.new";
-  log_file_ = plan_.directory + "/log";
-  boot_id_ = boot_id();
-  const std::string lock_file = plan_.directory + "/alive";
-  const int lock_fd = ::open(lock_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock_fd < 0) return failed(lock_file);
-  if (::flock(lock_fd, LOCK_EX | LOCK_NB) != 0) {
-    ::close(lock_fd);
-    return {SpawnOutcome::Held, 0, ok_status()};
-  }
-  step("locked");
-  // With the lock in our hands nobody is between fork and exec; so this answer is final.
-  if (::access(pid_file_.c_str(), F_OK) == 0) {
-    ::close(lock_fd);
-    return {SpawnOutcome::Held, 0, ok_status()};
-  }
-  int report[2];
-  if (::pipe2(report, O_CLOEXEC) != 0) {
-    const Spawned result = failed("pipe");
-    ::close(lock_fd);
-    return result;
-  }
-  std::vector<char*> argv, environment;
-  for (std::string& text : plan_.argv) argv.push_back(text.data());
-  for (std::string& text : plan_.environment) environment.push_back(text.data());
-  argv.push_back(nullptr);
-  environment.push_back(nullptr);
-  step("before fork");
-  pid_ = ::fork();
-  if (pid_ == 0) child(lock_fd, report[1], argv.data(), environment.data());
-  const Spawned result = pid_ < 0 ? failed("fork") : Spawned{SpawnOutcome::Started, pid_, ok_status()};
-  step("after fork");
-  // The lock stays with the child: it belongs to the open file, which both share.
-  ::close(lock_fd);
-  ::close(report[1]);
-  report_fd_ = report[0];
-  if (pid_ < 0) ::close(report_fd_);
-  return result;
+// --- in the parent
+// ----------------------------------------------------------------------------------------------------
+
+// The pid, or -1 and errno.
+pid_t clone_child(const ChildOrders& orders) {
+  const auto stack = std::make_unique<std::array<std::byte, kChildStackBytes>>();
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::clone([](void* given) -> int { become(*static_cast<const ChildOrders*>(given)); },
+                            stack->data() + stack->size(), kCloneFlags, const_cast<ChildOrders*>(&orders));
+  const int error = errno;  // the child's calls write the same variable
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return pid;
 }
 
-Spawned Spawner::wait_for_exec() {
-  pollfd ready{report_fd_, POLLIN, 0};
-  ChildFault fault;
-  int polled = 0;
-  do polled = ::poll(&ready, 1, kExecPatienceMs);
-  while (polled < 0 && errno == EINTR);
-  const ssize_t n = polled > 0 ? ::read(report_fd_, &fault, sizeof fault) : 0;
-  ::close(report_fd_);
-  if (faults_.step != nullptr) faults_.step("after exec");
-  if (n != static_cast<ssize_t>(sizeof fault)) return {SpawnOutcome::Started, pid_, ok_status()};
-  ::waitpid(pid_, nullptr, 0);
+Error system_error(const std::string& what) {
+  return {ErrorKind::Unavailable, fmt::format("{}: {}", what, std::strerror(errno))};
+}
+
+// What a child that got no further than this says.
+Error words_of(const ChildFault& fault, const std::string& program) {
   const char* what = kChildSteps[fault.step >= 1 && fault.step <= 5 ? fault.step : 0];
   // Too few processes or too little memory may pass; a file that is no program stays one.
   const bool may_pass = fault.code == EAGAIN || fault.code == ENOMEM || fault.code == ENFILE || fault.code == EMFILE ||
                         fault.code == ENOSPC || fault.code == EIO || fault.code == ETXTBSY || fault.step != 5;
-  return {SpawnOutcome::Failed, pid_,
-          Error{may_pass ? ErrorKind::Unavailable : ErrorKind::Invalid,
-                fmt::format("'{}' could not {}: {}", plan_.argv.front(), what, std::strerror(fault.code))}};
+  return {may_pass ? ErrorKind::Unavailable : ErrorKind::Invalid,
+          fmt::format("'{}' could not {}: {}", program, what, std::strerror(fault.code))};
+}
+
+}  // namespace
+
+Spawned spawn(const SpawnPlan& plan, const SpawnFaults& faults) {
+  const auto step = [&](const char* name) {
+    if (faults.step != nullptr) faults.step(name);
+  };
+  ChildOrders orders{
+      plan, faults, plan.directory + "/pid", plan.directory + "/pid.new", plan.directory + "/log", boot_id().c_str(),
+      {},   {}};
+  // The child only reads them; exec's signature is older than const.
+  for (const std::string& text : plan.argv) orders.argv.push_back(const_cast<char*>(text.c_str()));
+  for (const std::string& text : plan.environment) orders.environment.push_back(const_cast<char*>(text.c_str()));
+  orders.argv.push_back(nullptr);
+  orders.environment.push_back(nullptr);
+  const std::string lock_file = plan.directory + "/alive";
+  const Descriptor lock(::open(lock_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (lock.get() < 0) return {SpawnOutcome::Failed, 0, system_error(lock_file)};
+  if (!take_lock(lock.get())) return {SpawnOutcome::Held, 0, ok_status()};
+  step("locked");
+  // With the lock in our hands nobody is between fork and exec; so this answer is final.
+  if (::access(orders.pid_file.c_str(), F_OK) == 0) return {SpawnOutcome::Held, 0, ok_status()};
+  int report[2];
+  if (::pipe2(report, O_CLOEXEC) != 0) return {SpawnOutcome::Failed, 0, system_error("pipe")};
+  const Descriptor reader(report[0]);
+  pid_t pid = -1;
+  {
+    const Descriptor writer(report[1]);
+    orders.lock_fd = lock.get();
+    orders.report_fd = writer.get();
+    step("before fork");
+    pid = clone_child(orders);
+    if (pid < 0) return {SpawnOutcome::Failed, 0, system_error("fork")};
+  }
+  // The lock stays with the child: it belongs to the open file, which both share.
+  ChildFault fault;
+  ssize_t n = 0;
+  do n = ::read(reader.get(), &fault, sizeof fault);
+  while (n < 0 && errno == EINTR);
+  step("after exec");
+  if (n != static_cast<ssize_t>(sizeof fault)) return {SpawnOutcome::Started, pid, ok_status()};
+  ::waitpid(pid, nullptr, 0);
+  return {SpawnOutcome::Failed, pid, words_of(fault, plan.argv.front())};
 }
 
 }  // namespace escala

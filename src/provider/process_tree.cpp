@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -49,10 +48,25 @@ bool lives(const ProcessKey& key) {
   return key.pid > 1 && key.boot_id == boot_id() && start_ticks_of(key.pid) == key.start_ticks;
 }
 
+namespace {
+struct flock whole_file() {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+}  // namespace
+
+bool take_lock(int fd) {
+  struct flock lock = whole_file();
+  return ::fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
 bool lock_held(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return false;
-  const bool held = ::flock(fd, LOCK_EX | LOCK_NB) != 0;
+  struct flock lock = whole_file();
+  const bool held = ::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
   ::close(fd);
   return held;
 }

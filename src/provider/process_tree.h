@@ -23,8 +23,10 @@ const std::string& boot_id();  // of this boot of the machine; empty where /proc
 std::optional<uint64_t> start_ticks_of(pid_t pid);
 bool lives(const ProcessKey& key);
 
-// Somebody holds the flock on this file. False when the file is missing. Not to be called while this process forks (the
-// child would hold the probe for a moment): the driver calls both under one mutex.
+// A lock of the open file (F_OFD_SETLK): who inherits the descriptor holds it too. False when somebody else has it.
+bool take_lock(int fd);
+// Somebody holds that lock on this file. False when the file is missing. Asks without taking it, so that a process
+// forked at this moment inherits nothing.
 bool lock_held(const std::string& path);
 
 // The process group that `leader` founded still has members. Only to be asked when the leader no longer lives: when its

@@ -11,22 +11,10 @@
 #include <cstring>
 #include <map>
 
+#include "base/descriptor.h"
+
 namespace escala::traffic {
 namespace {
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
@@ -66,7 +54,7 @@ Result<std::string> Haproxy::ask(const std::string& command) const {
     return Error{ErrorKind::Invalid, fmt::format("HAProxy's socket path is too long: {}", socket_)};
   address.sun_family = AF_UNIX;
   std::copy(socket_.begin(), socket_.end(), address.sun_path);
-  const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const Descriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return unavailable("socket");
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
     return unavailable("connect");

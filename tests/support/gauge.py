@@ -24,11 +24,14 @@ class Gauge:
                     value = gauge.values.get(name, 0)
                     gauge.first_served.setdefault((name, value), time.clock_gettime(time.CLOCK_BOOTTIME))
                 body = f"# TYPE demand gauge\ndemand {value}\n".encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                try:
+                    self.send_response(200)
+                    self.send_header("Content-Type", "text/plain; version=0.0.4")
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                except ConnectionError:  # the agent was terminated while it asked
+                    self.close_connection = True
 
             def log_message(self, *_):
                 pass
