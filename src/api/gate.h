@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "api/access.h"
 #include "api/audit.h"
@@ -26,7 +27,8 @@ struct GateOptions {
 // Thread-safe.
 class Gate {
  public:
-  Gate(Store& store, const Clock& clock, GateOptions options) : store_(store), clock_(clock), options_(options) {}
+  Gate(Store& store, const Clock& clock, GateOptions options)
+      : store_(store), clock_(clock), options_(std::move(options)) {}
 
   // The caller whose key signed the request for this service.
   std::variant<Caller, ApiError> admit(const Head& head, std::string_view body, std::string_view service);

@@ -57,8 +57,14 @@ enum class Mistake : uint8_t {
   JitterOfItsOwn,
   UpdateResetsDesired,
   HookTokenNotCompared,
+  // refreshes and warm pools
+  EarlierRefusalBelieved,
+  ReturnedProvesLaunches,
+  RefreshIgnoresHealth,
+  RefreshNeverRests,
+  WarmLaunchesNotCounted,
 };
-inline constexpr Mistake kLastMistake = Mistake::HookTokenNotCompared;
+inline constexpr Mistake kLastMistake = Mistake::WarmLaunchesNotCounted;
 
 #ifdef ESCALA_PLANTED
 // The one that is made. Written before any controller runs, read by all of them.

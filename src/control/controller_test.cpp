@@ -278,6 +278,25 @@ TEST_F(ControllerTest, AnswersThatCannotBeRecordedAreRecordedLater) {
   expect_launched_is_recorded(kWeb, 2);
 }
 
+// Seed 1063: as many refusals came, each twice, as make a launch given up, while the last asking was being carried out.
+TEST_F(ControllerTest, ARefusalOfAnEarlierAskingDecidesNothing) {
+  w_.provider.fake.refuse_launches(1, {ErrorKind::Throttled, "slow down"});
+  std::optional<Completion> refused;
+  w_.provider.before_answers = [&](std::vector<Completion>& answers) {
+    for (const Completion& answer : answers)
+      if (answer.kind == RequestKind::Launch && !answer.outcome.ok()) refused = answer;
+    const bool launched = std::any_of(answers.begin(), answers.end(), [](const Completion& answer) {
+      return answer.kind == RequestKind::Launch && answer.outcome.ok();
+    });
+    if (launched) answers.insert(answers.begin(), kMaxLaunchTries, refused.value());
+  };
+  w_.put_group(group_of("web", 1, 5, 1));
+  EXPECT_TRUE(all_in_service(kWeb, 1));
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(w_.provider.ever(), 1u);
+  expect_launched_is_recorded(kWeb, 1);
+}
+
 TEST_F(ControllerTest, ASecondControllerMakesTheFirstOneStop) {
   w_.put_group(group_of("web", 1, 5, 1));
   ASSERT_TRUE(all_in_service(kWeb, 1));

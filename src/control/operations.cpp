@@ -149,6 +149,7 @@ TimePoint Operations::submit_due(TimePoint now, const std::string& cluster, cons
 Status Operations::submit(Entry& entry, const std::string& cluster, const Store& store, Provider& provider) {
   const state::Operation& intent = entry.intent;
   ProviderRequest request;
+  request.asking = ++entry.asking;
   request.token = Token(intent.token());
   request.group = GroupName(intent.group());
   request.cluster = cluster;
@@ -169,7 +170,7 @@ Status Operations::submit(Entry& entry, const std::string& cluster, const Store&
   for (const auto& tag : intent.tags()) request.tags.push_back({tag.key(), tag.value(), tag.propagate_at_launch()});
   const std::string key = keys::spec(LaunchSpecId(intent.spec().id()));
   const auto refuse = [&](Error error) {
-    own_answers_.push_back({RequestKind::Launch, request.token, request.group, std::move(error), {}});
+    own_answers_.push_back(answer_to(request, std::move(error)));
     return ok_status();
   };
   auto record = store.get(key);

@@ -64,6 +64,7 @@ class Operations {
     bool issued = false;
     bool again = false;  // the provider may have been asked before, by us or by a process before us
     TimePoint issued_at{};
+    uint32_t asking = 0;  // how often this process has asked
     // An earlier asking, by us or by who was here before us, may have been carried out without our hearing of it.
     bool unsure = false;
   };

@@ -47,6 +47,9 @@ Draft Reconciler::settle(std::span<const Completion> answers, TimePoint now) {
     if (std::find(draft.closed.begin(), draft.closed.end(), answer.token) != draft.closed.end()) continue;
     const state::Operation& intent = entry->intent;
     context_->operations.note_outcome(answer.token, answer.outcome);
+    // A refusal of an earlier asking says nothing of the one under way, which may launch: that one's answer decides.
+    const bool earlier = answer.asking != entry->asking && !planted(Mistake::EarlierRefusalBelieved);
+    if (!answer.outcome.ok() && earlier) continue;
     switch (judge(intent, answer.outcome, entry->unsure)) {
       case Verdict::AskAgain:
         postpone(intent, answer.outcome.error(), now, draft);

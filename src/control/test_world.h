@@ -57,6 +57,7 @@ class TroubledStore final : public Store {
 class WatchedProvider final : public Provider {
  public:
   std::function<void(const ProviderRequest&)> before_submit, after_submit;  // may throw Crash
+  std::function<void(std::vector<Completion>&)> before_answers;             // may change them
   std::set<Token> launches;                                                 // tokens that were asked for
 
   FakeProvider fake;
@@ -68,7 +69,11 @@ class WatchedProvider final : public Provider {
     if (after_submit) after_submit(request);
     return asked;
   }
-  std::vector<Completion> poll(TimePoint now) override { return fake.poll(now); }
+  std::vector<Completion> poll(TimePoint now) override {
+    std::vector<Completion> answers = fake.poll(now);
+    if (before_answers) before_answers(answers);
+    return answers;
+  }
   std::vector<ZoneName> zones() const override { return fake.zones(); }
 
   size_t ever() const { return fake.everything().size(); }

@@ -188,6 +188,7 @@ void enter(Instance& instance, const TransitionAction& action, TimePoint now) {
     // Prepared anew: its launch hooks hold it again, there and when it is drawn.
     instance.in_service_at.reset();
     instance.returns_to_pool = false;
+    instance.reused = !planted(Mistake::ReturnedProvesLaunches);
     instance.terminate_for_replacement = false;
     instance.replaces.reset();
   }

@@ -94,6 +94,7 @@ struct Instance {
   std::optional<InstanceId> replaces;      // launched to take that instance's place
   Token terminate_token;                   // the provider was (or is being) asked to terminate; empty before
   bool returns_to_pool = false;            // Terminating, and the warm pool takes it back when its hooks are done
+  bool reused = false;                     // the warm pool took it back: what becomes of it says nothing of launches
   friend bool operator==(const Instance&, const Instance&) = default;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
+
 namespace escala {
 namespace {
 
@@ -186,7 +188,7 @@ bool steer_refresh(const Group& group, GroupMemory& memory, const RefreshView& v
   std::string why;
   if (launches_refused(group, memory, why))
     fail(group, refresh, why, now);
-  else if (now - refresh.progressed_at >= kRefreshPatience)
+  else if (now - refresh.progressed_at >= kRefreshPatience && !planted(Mistake::RefreshNeverRests))
     fail(group, refresh, "Nothing moved for " + to_text(kRefreshPatience) + (view.why.empty() ? "" : ": " + view.why),
          now);
   return changed();

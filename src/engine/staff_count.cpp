@@ -110,7 +110,8 @@ void StaffRound::find_probes() {
     if (launch.spec.id == spec) probing_.insert(launch.zone);
   for (const Seat& seat : seats) {
     const Instance& instance = *seat.instance;
-    if (seat.leaving || !(is_coming(instance.state) || is_warming(instance.state)) || instance.spec.id != spec)
+    if (seat.leaving || instance.reused || !(is_coming(instance.state) || is_warming(instance.state)) ||
+        instance.spec.id != spec)
       continue;
     const auto offering = memory.offerings.find({spec, instance.zone});
     if (offering != memory.offerings.end() && instance.state_since >= offering->second.not_before)

@@ -60,7 +60,7 @@ void StaffRound::never_served(Seat& seat, TerminateCause cause, Reason why) {
   }
   if (begun_terminations >= kMaxTerminationsPerDecision) return;
   const Instance& instance = *seat.instance;
-  if (!instance.in_service_at) {
+  if (!instance.in_service_at && !instance.reused) {
     note_never_served(memory, seen.group.name, offering_of(instance), now, name(why.code));
     memory_changed = true;
   }
@@ -164,7 +164,7 @@ void StaffRound::move_pending(size_t index) {
     return;
   }
   if (!warm && awaits_traffic(index)) return;
-  if (first_time && memory.offerings.contains(offering_of(instance))) {
+  if (first_time && !instance.reused && memory.offerings.contains(offering_of(instance))) {
     note_in_service(memory, offering_of(instance));
     memory_changed = true;
   }
@@ -236,7 +236,7 @@ void StaffRound::move_instances() {
     note_health(i);
     if (seat.condition == Condition::Gone) {
       const bool never = (is_coming(instance.state) || is_warming(instance.state)) && !instance.in_service_at;
-      if (never) {
+      if (never && !instance.reused) {
         note_never_served(memory, seen.group.name, offering_of(instance), now, name(ReasonCode::LaunchDied));
         memory_changed = true;
       }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "engine/lifecycle.h"
 #include "engine/reason_facts.h"
 #include "engine/staff_round.h"
@@ -162,7 +163,7 @@ bool StaffRound::begin_first(Seat& seat) {
   const int left = ready();
   // At least one at a time, however small the group is.
   const bool at_rest = heads.coming == 0 && heads.capacity() >= desired && left >= desired;
-  if (left - 1 < needed && !at_rest) return false;
+  if (left - 1 < needed && !at_rest && !planted(Mistake::RefreshIgnoresHealth)) return false;
   if (*seat.renew == TerminateCause::Lifetime) {
     if (!token_left(seat, heads.paired + 1)) return false;
     spend_replacement();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "engine/lifecycle.h"
 #include "engine/reason_facts.h"
 #include "engine/staff_round.h"
@@ -139,7 +140,7 @@ void StaffRound::tend_warm_pool() {
     }
   }
   for (const PendingLaunch& launch : seen.launches)
-    if (launch.warm) have += std::max(0, launch.count);
+    if (launch.warm && !planted(Mistake::WarmLaunchesNotCounted)) have += std::max(0, launch.count);
   const int size = wanted_prepared(seen.group, max_size, desired);
   if (have > size && may_terminate() && health.inventory_trusted()) {
     shrink_warm_pool(pool, have - size);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/aggregate.h"
+#include "engine/offering.h"
 #include "engine/staff_world.h"
 
 namespace escala::testing {
@@ -101,6 +102,19 @@ TEST(WarmPool, ScaleInGivesInstancesBackWhereThatIsAskedFor) {
   w.settle();
   EXPECT_EQ(w.serving(), 3);
   EXPECT_EQ(w.terminate_calls, calls);
+}
+
+TEST(WarmPool, WhoComesBackProvesNothingOfLaunches) {
+  Pool w(2, 2);
+  w.seen.group.warm_pool->reuse_on_scale_in = true;
+  w.settle();
+  note_launch_failure(w.seen.memory, w.seen.group.name, {w.seen.group.spec.id, ZoneName("a")}, w.now, "no capacity");
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  w.step();
+  w.step();
+  EXPECT_EQ(w.count(WarmedRunning), 1);
+  EXPECT_EQ(w.seen.memory.offerings.size(), 1u);
 }
 
 TEST(WarmPool, PoliciesSeeNothingOfIt) {

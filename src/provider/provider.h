@@ -105,6 +105,7 @@ struct ProviderRequest {
   // The token may have been asked for before, by this process or one before it: a provider whose memory of tokens ends
   // looks for what it made first.
   bool again = false;
+  uint32_t asking = 0;  // which asking with this token it is; answers say it
   // Terminate
   InstanceId instance;
 };
@@ -130,10 +131,11 @@ struct Completion {
   // Unknown: ask again with the same token. Describe: ok means the list is complete (every page).
   Status outcome;
   std::vector<ProviderInstance> instances;
+  uint32_t asking = 0;  // the request's
 };
 // Without instances: whoever has some adds them.
 inline Completion answer_to(const ProviderRequest& request, Status outcome = ok_status()) {
-  return {request.kind, request.token, request.group, std::move(outcome), {}};
+  return {request.kind, request.token, request.group, std::move(outcome), {}, request.asking};
 }
 
 // Seam 4 of 5. One owner thread calls; implementations work elsewhere.

@@ -111,6 +111,7 @@ Completion WorkerQueue::call(Driver& driver, const ProviderRequest& request) {
   done.kind = request.kind;
   done.token = request.token;
   done.group = request.group;
+  done.asking = request.asking;
   return done;
 }
 

@@ -27,6 +27,17 @@ int coming(const GroupRecords& records) {
                                         [](const auto& entry) { return is_coming(entry.second.state); }));
 }
 
+int wanted_in_pool(const Group& group) {
+  if (!group.warm_pool || group.warm_pool->deleting || group.deleting) return 0;
+  const WarmPool& pool = *group.warm_pool;
+  return std::max(pool.min_size, pool.max_prepared.value_or(group.max_size) - group.desired_capacity);
+}
+
+LifecycleState state_after(const Turned<Instance>& turned) {
+  if (turned.after) return turned.after->state;
+  return is_warmed(turned.before->state) ? LifecycleState::WarmedTerminated : LifecycleState::Terminated;
+}
+
 bool begins_to_end(const Turned<Instance>& turned) {
   return turned.before && turned.after && !is_going(turned.before->state) && is_going(turned.after->state);
 }
@@ -97,11 +108,10 @@ void Court::mark(const Commit& commit) {
     return commit.actor == kPeople ? std::string("people") : fmt::format("controller {}", commit.actor);
   };
   for (const auto& turned : commit.instances) {
-    const LifecycleState after = turned.after ? turned.after->state : LifecycleState::Terminated;
+    const LifecycleState after = state_after(turned);
     if (turned.before && turned.before->state != after) {
       scene_.marks.hit(turned.before->state, after);
-      if (turned.before->state == LifecycleState::PendingWait ||
-          turned.before->state == LifecycleState::TerminatingWait) {
+      if (waits_for_hooks(turned.before->state)) {
         const auto& hooks = turned.before->hooks;
         const bool answered = std::any_of(hooks.begin(), hooks.end(), [](const HookWait& h) { return h.continued; });
         scene_.marks.hit(answered ? "hook answered" : "hook expired");
@@ -114,6 +124,10 @@ void Court::mark(const Commit& commit) {
   }
   for (const auto& turned : commit.groups) {
     if (!turned.after) scene_.marks.hit("group deleted");
+    if (turned.before && turned.after && turned.before->refresh && !turned.after->refresh)
+      scene_.marks.hit(turned.before->refresh->rolled_back ? "refresh rolled back" : "refresh ended");
+    if (turned.before && turned.after && turned.before->warm_pool && !turned.after->warm_pool)
+      scene_.marks.hit("warm pool deleted");
     if (turned.before && turned.after && commit.actor != kPeople) {
       if (turned.after->desired_capacity > turned.before->desired_capacity) scene_.marks.hit("scaled out");
       if (turned.after->desired_capacity < turned.before->desired_capacity) scene_.marks.hit("scaled in");

@@ -76,10 +76,10 @@ constexpr bool in_enum_order() {
 }
 static_assert(in_enum_order());
 
-constexpr std::array<std::string_view, 12> kMoments{
-    "breaker opened",        "breaker closed",        "launch refused", "launch partly done", "list suspected",
-    "operation asked again", "controller superseded", "group deleted",  "scaled out",         "scaled in",
-    "hook expired",          "hook answered"};
+constexpr std::array<std::string_view, 15> kMoments{
+    "breaker opened",        "breaker closed",        "launch refused", "launch partly done",  "list suspected",
+    "operation asked again", "controller superseded", "group deleted",  "scaled out",          "scaled in",
+    "hook expired",          "hook answered",         "refresh ended",  "refresh rolled back", "warm pool deleted"};
 
 struct Edge {
   LifecycleState from, to;
@@ -103,6 +103,16 @@ constexpr Edge kEdges[] = {
     {Terminating, Terminated},
     {TerminatingWait, Terminated},
     {TerminatingProceed, Terminated},
+    {WarmedPending, WarmedRunning},
+    {WarmedPending, WarmedPendingWait},
+    {WarmedPendingWait, WarmedPendingProceed},
+    {WarmedPendingProceed, WarmedRunning},
+    {WarmedRunning, Pending},
+    {WarmedRunning, WarmedTerminating},
+    {WarmedRunning, WarmedTerminatingWait},
+    {WarmedTerminatingWait, WarmedTerminatingProceed},
+    {WarmedTerminating, WarmedTerminated},
+    {Terminating, WarmedPending},
 };
 
 }  // namespace

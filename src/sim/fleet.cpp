@@ -102,6 +102,13 @@ std::vector<Group> draw_fleet(Random& random, TimePoint now) {
           {HookName("t"), LifecycleTransition::Terminating, one_of(random, {30s, 120s, 600s}), random.chance(0.5), ""});
     if (random.chance(0.3)) group.tags.push_back({"team", "x", true});
     add_policies(random, group);
+    if (random.chance(0.2)) {
+      WarmPool pool;
+      pool.max_prepared = group.max_size;
+      pool.min_size = static_cast<int>(random.below(3));
+      pool.reuse_on_scale_in = random.chance(0.5);
+      group.warm_pool = pool;
+    }
     out.push_back(std::move(group));
   }
   return out;

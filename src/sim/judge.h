@@ -120,6 +120,10 @@ class Court final : public Watcher {
 // How many of a group's records are in service, or coming.
 int serving(const GroupRecords& records);
 int coming(const GroupRecords& records);
+// How many the group's warm pool is to hold.
+int wanted_in_pool(const Group& group);
+// Where it is now; a record that is gone has reached its end.
+LifecycleState state_after(const Turned<Instance>& turned);
 // An instance that control began to terminate in this commit.
 bool begins_to_end(const Turned<Instance>& turned);
 

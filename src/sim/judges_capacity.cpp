@@ -28,6 +28,23 @@ bool replaces(const Commit& commit, const Turned<Instance>& turned) {
          turned.after->terminate_for_replacement;
 }
 
+// Because an instance refresh is about it: what the group launched when the refresh ended in this very commit counts.
+const Group* refreshed(const Scene& scene, const Commit& commit, const Turned<Instance>& turned) {
+  const auto about = [&](const Group& g) {
+    return g.refresh && (turned.before->spec != g.spec || turned.before->launched_at < g.refresh->started_at);
+  };
+  for (const auto& group : commit.groups)
+    if (group.group == turned.group && group.before && about(*group.before)) return &*group.before;
+  const GroupRecords& records = scene.ledger.of(turned.group);
+  return records.group && about(*records.group) ? &*records.group : nullptr;
+}
+
+// With these bounds the user asked for terminating first.
+bool terminates_first(const Group& group) {
+  const RefreshPreferences& preferences = group.refresh->preferences;
+  return preferences.max_healthy_percent <= 100 && preferences.min_healthy_percent < 100;
+}
+
 bool has_substitute(const GroupRecords& records, const InstanceId& victim) {
   return std::any_of(records.instances.begin(), records.instances.end(), [&](const auto& entry) {
     return entry.second.replaces == victim && is_serving(entry.second.state);
@@ -49,13 +66,19 @@ class Bounds final : public Judge {
 class MaxSize final : public Judge {
   void committed(const Commit& commit) override {
     for (const auto& turned : commit.operations) {
-      if (!opened(turned, state::Operation::LAUNCH)) continue;
+      if (!opened(turned, state::Operation::LAUNCH) || turned.after->warm()) continue;
       const GroupRecords& records = scene->ledger.of(turned.group);
       if (!records.group) continue;
       int total = serving(records) + coming(records);
       for (const auto& [token, operation] : records.operations)
-        if (operation.kind() == state::Operation::LAUNCH) total += operation.count();
-      const int bound = records.group->max_size + surplus_margin(records.group->max_size);
+        if (operation.kind() == state::Operation::LAUNCH && !operation.warm()) total += operation.count();
+      int margin = surplus_margin(records.group->max_size);
+      // A refresh says itself how many more there may be meanwhile.
+      if (const auto& refresh = records.group->refresh) {
+        const int percent = refresh->preferences.max_healthy_percent - 100;
+        margin = std::max(margin, records.group->desired_capacity * percent / 100);
+      }
+      const int bound = records.group->max_size + std::max(1, margin);
       if (total > bound)
         accuse(fmt::format("group {} would have {} instances, its max size is {}", turned.group, total,
                            records.group->max_size));
@@ -71,10 +94,19 @@ class MinSize final : public Judge {
       const GroupRecords& records = scene->ledger.of(turned.group);
       if (!records.group || records.group->deleting || lost(*scene, turned.before->id)) continue;
       if (has_substitute(records, turned.before->id)) continue;
-      if (serving(records) < records.group->min_size)
+      if (terminated_first(commit, turned)) continue;  // refresh_healthy watches those
+      const auto beside = std::count_if(commit.instances.begin(), commit.instances.end(), [&](const auto& other) {
+        return other.group == turned.group && terminated_first(commit, other);
+      });
+      if (serving(records) + beside < records.group->min_size)
         accuse(fmt::format("terminating {} leaves group {} with {} in service, its min size is {}", turned.before->id,
                            turned.group, serving(records), records.group->min_size));
     }
+  }
+  bool terminated_first(const Commit& commit, const Turned<Instance>& turned) const {
+    if (!replaces(commit, turned)) return false;
+    const Group* group = refreshed(*scene, commit, turned);
+    return group && terminates_first(*group);
   }
 };
 
@@ -169,6 +201,7 @@ class BlastRadius final : public Judge {
       Seen& seen = seen_[turned.group];
       seen.peak = std::max(seen.peak, serving(records) + 1);
       if (!replaces(commit, turned) || !records.group) continue;
+      if (refreshed(*scene, commit, turned)) continue;  // somebody asked for it
       const Cloud::Instance* truth = scene->cloud.find(turned.before->id);
       if (!truth || !scene->cloud.lives(*truth)) continue;  // the provider takes it anyway
       seen.moments.push_back(commit.at);
@@ -193,9 +226,53 @@ class ReplaceFirst final : public Judge {
       if (!replaces(commit, turned) || lost(*scene, turned.before->id)) continue;
       const GroupRecords& records = scene->ledger.of(turned.group);
       if (!records.group || has_substitute(records, turned.before->id)) continue;
+      const Group* group = refreshed(*scene, commit, turned);
+      if (group && terminates_first(*group)) continue;
       if (serving(records) < records.group->desired_capacity)
         accuse(
             fmt::format("{} of group {} was given up before its substitute serves", turned.before->id, turned.group));
+    }
+  }
+};
+
+// One at a time is always allowed, however small the group is.
+class RefreshHealthy final : public Judge {
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.instances) {
+      if (!replaces(commit, turned) || lost(*scene, turned.before->id)) continue;
+      const Group* group = refreshed(*scene, commit, turned);
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (!group || !records.group || has_substitute(records, turned.before->id)) continue;
+      if (has(records.group->suspended, Process::InstanceRefresh) && unwell(*turned.before) == false)
+        accuse(fmt::format("{} of group {} was refreshed while InstanceRefresh is suspended", turned.before->id,
+                           turned.group));
+      const int desired = records.group->desired_capacity;
+      const int needed = (desired * group->refresh->preferences.min_healthy_percent + 99) / 100;
+      if (serving(records) < std::min(needed, desired - 1))
+        accuse(fmt::format("refreshing {} leaves group {} with {} in service of {}, {} % must stay", turned.before->id,
+                           turned.group, serving(records), desired, group->refresh->preferences.min_healthy_percent));
+    }
+  }
+  static bool unwell(const Instance& instance) { return instance.health == HealthStatus::Unhealthy; }
+};
+
+// The pool never grows past what was asked for, but by what comes back from the group.
+class WarmPoolSize final : public Judge {
+  void committed(const Commit& commit) override {
+    for (const auto& turned : commit.operations) {
+      if (!opened(turned, state::Operation::LAUNCH) || !turned.after->warm()) continue;
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (!records.group) continue;
+      const Group& g = *records.group;
+      int prepared = 0;
+      for (const auto& [id, instance] : records.instances)
+        if (is_warmed(instance.state) && !is_going(instance.state)) ++prepared;
+      for (const auto& [token, operation] : records.operations)
+        if (operation.kind() == state::Operation::LAUNCH && operation.warm()) prepared += operation.count();
+      const int wanted = wanted_in_pool(g);
+      if (prepared > wanted)
+        accuse(fmt::format("the warm pool of group {} would have {} instances, {} are wanted", turned.group, prepared,
+                           wanted));
     }
   }
 };
@@ -226,9 +303,9 @@ class BackOff final : public Judge {
     for (const auto& turned : commit.groups)
       if (!turned.after)
         std::erase_if(failed_, [&](const auto& entry) { return std::get<0>(entry.first) == turned.group; });
-    // One that comes into service proves its offering.
+    // One that comes into service, or into the warm pool, proves its offering; not one that was there before.
     for (const auto& turned : commit.instances)
-      if (turned.after && is_serving(turned.after->state))
+      if (turned.after && !turned.after->reused && (is_serving(turned.after->state) || is_warm(turned.after->state)))
         failed_.erase({turned.group, turned.after->spec.id.str(), turned.after->zone.str()});
     for (const auto& turned : commit.operations) {
       const state::Operation& operation = turned.after ? *turned.after : *turned.before;
@@ -301,6 +378,10 @@ std::vector<JudgeRow> capacity_judges() {
       judge_row<FailStatic>("fail_static", "I-07", "a group that nobody can hear is never shrunk by a policy"),
       judge_row<BlastRadius>("blast_radius", "I-20", "no more than two full budgets are replaced within one window"),
       judge_row<ReplaceFirst>("replace_first", "I-21", "who is to be replaced goes only when its substitute serves"),
+      judge_row<RefreshHealthy>("refresh_healthy", "L-9",
+                                "an instance refresh leaves its MinHealthyPercentage in service, or takes one at a "
+                                "time, and nobody while it is suspended"),
+      judge_row<WarmPoolSize>("warm_pool_size", "L-10", "nothing is launched into a warm pool that is full"),
       judge_row<LaunchRate>("launch_rate", "R7", "launches within any hour keep to the group's bound"),
       judge_row<BackOff>("back_off", "I-37", "an offering that failed is not tried again before half its back-off"),
       judge_row<Cooldown>("cooldown", "I-27", "a simple policy acts at most once per cooldown, restarts included"),

@@ -31,10 +31,16 @@ std::string why_unsettled(const Scene& scene, const GroupName& group) {
   const bool shielded = serving(records) > g.desired_capacity && all_protected;  // too many, and none may go
   if (serving(records) != g.desired_capacity && !shielded)
     return fmt::format("{} in service, {} desired", serving(records), g.desired_capacity);
+  if (g.refresh) return fmt::format("instance refresh {} has not ended", g.refresh->id);
+  if (g.warm_pool && g.warm_pool->deleting) return "its warm pool is still being deleted";
+  const auto prepared = std::count_if(records.instances.begin(), records.instances.end(),
+                                      [](const auto& entry) { return is_warm(entry.second.state); });
+  if (prepared != wanted_in_pool(g)) return fmt::format("{} in the warm pool, {} wanted", prepared, wanted_in_pool(g));
   for (const auto& [id, instance] : records.instances) {
-    if (!is_serving(instance.state)) return fmt::format("{} is {}", id, name(instance.state));
+    if (!is_serving(instance.state) && !is_warm(instance.state))
+      return fmt::format("{} is {}", id, name(instance.state));
     const Cloud::Instance* truth = scene.cloud.find(id);
-    if (!truth || !scene.cloud.runs(*truth)) return fmt::format("{} is in service and does not run", id);
+    if (!truth || !scene.cloud.runs(*truth)) return fmt::format("{} is {} and does not run", id, name(instance.state));
     if (instance.health != HealthStatus::Healthy) return fmt::format("{} is unhealthy: {}", id, instance.health_reason);
   }
   if (living != records.instances.size()) return fmt::format("{} live, {} are known", living, records.instances.size());
@@ -99,9 +105,9 @@ class Conservation final : public Judge {
 std::vector<JudgeRow> end_judges() {
   return {
       judge_row<Settles>(
-          "settles", "L-1 to L-5, L-7, L-8",
-          "when the faults stop every group reaches its desired capacity, every operation, hook, activity "
-          "and deletion ends"),
+          "settles", "L-1 to L-5, L-7 to L-10",
+          "when the faults stop every group reaches its desired capacity and its warm pool its size, every operation, "
+          "hook, activity, refresh and deletion ends"),
       judge_row<NoOrphans>("no_orphans", "I-13", "when the faults stop nothing that carries our tag lives unknown"),
       judge_row<NoGhosts>("no_ghosts", "I-14", "when the faults stop nobody is in service who does not exist"),
       judge_row<Conservation>("conservation", "I-15", "every member has exactly one successful launch activity"),

@@ -12,21 +12,17 @@
 namespace escala::sim {
 namespace {
 
-bool waits(LifecycleState state) {
-  return state == LifecycleState::PendingWait || state == LifecycleState::TerminatingWait;
-}
-
 class Lifecycle final : public Judge {
   void committed(const Commit& commit) override {
     for (const auto& turned : commit.instances) {
       if (!turned.before) {
-        if (turned.after->state != LifecycleState::Pending)
+        if (turned.after->state != LifecycleState::Pending && turned.after->state != LifecycleState::WarmedPending)
           accuse(fmt::format("{} began as {}", turned.after->id, name(turned.after->state)));
         continue;
       }
       const GroupRecords& records = scene->ledger.of(turned.group);
       const LifecycleState from = turned.before->state;
-      const LifecycleState to = turned.after ? turned.after->state : LifecycleState::Terminated;
+      const LifecycleState to = state_after(turned);
       const bool detached = !turned.after && from == LifecycleState::Detaching;
       const bool standby = from == LifecycleState::InService && to == LifecycleState::Standby;  // two steps at once
       if (from != to && !is_legal(from, to) && !detached && !standby && records.group)
@@ -45,7 +41,9 @@ class Lifecycle final : public Judge {
     if (from == LifecycleState::Pending && to == LifecycleState::InService && first &&
         hooked(LifecycleTransition::Launching))
       accuse(fmt::format("{} of group {} came into service past its launch hook", turned.before->id, turned.group));
-    if (!is_going(from) && to == LifecycleState::Terminating && hooked(LifecycleTransition::Terminating))
+    const bool ends = to == LifecycleState::Terminating ||
+                      (to == LifecycleState::WarmedTerminating && records.group->warm_pool);  // by force none waits
+    if (!is_going(from) && ends && hooked(LifecycleTransition::Terminating))
       accuse(fmt::format("{} of group {} is terminated past its hook", turned.before->id, turned.group));
   }
 };
@@ -53,15 +51,18 @@ class Lifecycle final : public Judge {
 class Hooks final : public Judge {
   void committed(const Commit& commit) override {
     for (const auto& turned : commit.instances) {
-      if (!turned.before || !turned.after || !waits(turned.before->state)) continue;
+      if (!turned.before || !turned.after || !waits_for_hooks(turned.before->state)) continue;
       const GroupRecords& records = scene->ledger.of(turned.group);
       if (records.group && records.group->deleting) continue;
       if (turned.after->state == turned.before->state)
         same_set(turned);
-      else if (turned.after->state == LifecycleState::PendingProceed ||
-               turned.after->state == LifecycleState::TerminatingProceed)
+      else if (proceeds(turned.after->state))
         ended(turned, commit.at);
     }
+  }
+  static bool proceeds(LifecycleState state) {
+    return state == LifecycleState::PendingProceed || state == LifecycleState::TerminatingProceed ||
+           state == LifecycleState::WarmedPendingProceed || state == LifecycleState::WarmedTerminatingProceed;
   }
   void same_set(const Turned<Instance>& turned) {
     const auto& before = turned.before->hooks;

@@ -82,7 +82,7 @@ class NamedVictims final : public Judge {
     if (!record && scene->ledger.is_detached(request.instance))
       accuse(fmt::format("{} was detached by a user and was to be terminated", request.instance));
     if (!record) return;
-    if (record->state == LifecycleState::Terminating || record->state == LifecycleState::TerminatingProceed) return;
+    if (is_going(record->state) && !waits_for_hooks(record->state)) return;
     accuse(fmt::format("{} of group {} is {} and was to be terminated", request.instance, group, name(record->state)));
   }
 };

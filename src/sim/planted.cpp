@@ -58,6 +58,11 @@ constexpr std::array kPlanted = {
     ESCALA_ROW(JitterOfItsOwn, "the back-off's jitter comes from a generator of the process"),
     ESCALA_ROW(UpdateResetsDesired, "UpdateAutoScalingGroup without DesiredCapacity sets it to the minimum size"),
     ESCALA_ROW(HookTokenNotCompared, "CompleteLifecycleAction takes any token"),
+    ESCALA_ROW(EarlierRefusalBelieved, "a late refusal of an earlier asking ends an intent that is being asked again"),
+    ESCALA_ROW(ReturnedProvesLaunches, "who comes back to the warm pool counts as a launch that succeeded"),
+    ESCALA_ROW(RefreshIgnoresHealth, "an instance refresh that terminates first does not look at who is left"),
+    ESCALA_ROW(RefreshNeverRests, "an instance refresh that nothing moves waits for ever"),
+    ESCALA_ROW(WarmLaunchesNotCounted, "launches for the warm pool that are not answered yet are not counted in it"),
 #undef ESCALA_ROW
 };
 static_assert(kPlanted.size() == static_cast<size_t>(kLastMistake), "each mistake has a row");

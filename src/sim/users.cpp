@@ -16,11 +16,18 @@ namespace {
 
 using api::Failure;
 
+// The launch configurations there are.
+constexpr const char* kSpecs[] = {"worker", "worker2"};
+
 // What the records of one group must be after a call; nullopt: it must be refused and change nothing.
 using Expected = std::optional<GroupState>;
 
 bool waits(const Instance& instance) {
-  return instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::TerminatingWait;
+  return waits_for_hooks(instance.state);
+}
+
+bool about_to_end(const Instance& instance) {
+  return instance.state == LifecycleState::TerminatingWait || instance.state == LifecycleState::WarmedTerminatingWait;
 }
 
 // Hook tokens are random and the words of a mark are the API's own: the model leaves them out.
@@ -30,8 +37,14 @@ Instance plain(Instance instance) {
   return instance;
 }
 
+// So is the name of a refresh.
+Group plain(Group group) {
+  if (group.refresh) group.refresh->id.clear();
+  return group;
+}
+
 bool same(const GroupState& a, const GroupState& b) {
-  if (a.group.has_value() != b.group.has_value() || (a.group && !(*a.group == *b.group))) return false;
+  if (a.group.has_value() != b.group.has_value() || (a.group && !(plain(*a.group) == plain(*b.group)))) return false;
   return std::equal(
       a.instances.begin(), a.instances.end(), b.instances.begin(), b.instances.end(),
       [](const auto& x, const auto& y) { return x.first == y.first && plain(x.second) == plain(y.second); });
@@ -47,6 +60,7 @@ struct Users::Parts {
   Random random;
   LiveTable live;
   Users& users;
+  TimePoint specs_made_at{};
 
   template <typename Request>
   bool perform(std::string_view operation, const GroupName& group, const Request& request, const Expected& expected);
@@ -68,6 +82,10 @@ struct Users::Parts {
   void complete(const GroupName& group);
   void heartbeat(const GroupName& group);
   void hook(const GroupName& group);
+  void warm_pool(const GroupName& group);
+  void refresh(const GroupName& group);
+  void end_refresh(const GroupName& group);
+  void use_spec(const GroupName& group);
   void remove(const GroupName& group);
 
   bool do_desired(const GroupName& group, int desired);
@@ -288,7 +306,7 @@ bool Users::Parts::do_remove(const GroupName& group, bool force) {
   request.set_forcedelete(force);
   Expected expected = ledger.of(group);
   Group& g = *expected->group;
-  if (!g.deleting && !force && (!expected->instances.empty() || !ledger.of(group).operations.empty())) {
+  if (!g.deleting && !force && (!expected->instances.empty() || !ledger.of(group).operations.empty() || g.warm_pool)) {
     expected.reset();
   } else if (!g.deleting) {
     g.deleting = true;
@@ -354,8 +372,7 @@ void Users::Parts::terminate(const GroupName& group) {
   Group& g = *expected->group;
   const bool counts = is_serving(victim.state) || is_coming(victim.state);
   const bool lowers = decrement && counts;
-  if (is_going(victim.state) || !is_legal(victim.state, LifecycleState::Terminating) ||
-      (lowers && g.desired_capacity - 1 < g.min_size)) {
+  if (is_going(victim.state) || !can_be_terminated(victim.state) || (lowers && g.desired_capacity - 1 < g.min_size)) {
     expected.reset();
   } else {
     begin_terminate(victim, g, TerminateCause::User, !lowers, clock.now());
@@ -449,8 +466,7 @@ void Users::Parts::hook(const GroupName& group) {
     for (auto& [id, instance] : expected->instances)
       if (waits(instance))
         for (HookWait& wait : instance.hooks)
-          if (wait.hook.str() == word && !wait.continued)
-            wait.continued = instance.state == LifecycleState::TerminatingWait;
+          if (wait.hook.str() == word && !wait.continued) wait.continued = about_to_end(instance);
     if (!exists || expected->group->deleting) expected.reset();
     perform("DeleteLifecycleHook", group, request, expected);
     return;
@@ -478,6 +494,140 @@ void Users::Parts::hook(const GroupName& group) {
   perform("PutLifecycleHook", group, request, expected);
 }
 
+void Users::Parts::warm_pool(const GroupName& group) {
+  Expected expected = ledger.of(group);
+  Group& g = *expected->group;
+  if (g.warm_pool && random.chance(0.4)) {
+    api::DeleteWarmPoolRequest request;
+    request.set_autoscalinggroupname(group.str());
+    const bool force = coin();
+    request.set_forcedelete(force);
+    if (force)
+      g.warm_pool.reset();
+    else
+      g.warm_pool->deleting = true;
+    if (g.deleting) expected.reset();
+    perform("DeleteWarmPool", group, request, expected);
+    return;
+  }
+  WarmPool pool;
+  pool.max_prepared = g.max_size + static_cast<int>(random.below(4)) - 1;
+  pool.min_size = static_cast<int>(random.below(3));
+  pool.reuse_on_scale_in = coin();
+  api::PutWarmPoolRequest request;
+  request.set_autoscalinggroupname(group.str());
+  request.set_maxgrouppreparedcapacity(*pool.max_prepared);
+  request.set_minsize(pool.min_size);
+  request.mutable_instancereusepolicy()->set_reuseonscalein(pool.reuse_on_scale_in);
+  const bool ending = g.warm_pool && g.warm_pool->deleting;
+  g.warm_pool = pool;
+  if (g.deleting || ending) expected.reset();
+  perform("PutWarmPool", group, request, expected);
+}
+
+namespace {
+
+// What a group launches: one of two.
+std::string other_spec(const Group& group) {
+  return group.spec.id.str() == kSpecs[0] ? kSpecs[1] : kSpecs[0];
+}
+
+}  // namespace
+
+void Users::Parts::refresh(const GroupName& group) {
+  Expected expected = ledger.of(group);
+  Group& g = *expected->group;
+  api::StartInstanceRefreshRequest request;
+  request.set_autoscalinggroupname(group.str());
+  const bool under_way = g.refresh.has_value();
+  InstanceRefresh made;
+  made.started_at = clock.now();
+  auto& preferences = *request.mutable_preferences();
+  made.preferences.skip_matching = coin();
+  preferences.set_skipmatching(made.preferences.skip_matching);
+  if (coin()) {
+    made.preferences.min_healthy_percent = 50 + 10 * static_cast<int>(random.below(6));
+    made.preferences.max_healthy_percent = 100 + 10 * static_cast<int>(random.below(5));
+    preferences.set_minhealthypercentage(made.preferences.min_healthy_percent);
+    preferences.set_maxhealthypercentage(made.preferences.max_healthy_percent);
+  }
+  if (random.chance(0.3)) {
+    made.preferences.checkpoints = {50, 100};
+    made.preferences.checkpoint_delay = 60s;
+    preferences.add_checkpointpercentages(50);
+    preferences.add_checkpointpercentages(100);
+    preferences.set_checkpointdelay(60);
+  }
+  if (random.chance(0.3)) {
+    made.preferences.bake_time = 60s;
+    preferences.set_baketime(60);
+  }
+  made.preferences.warmup = std::chrono::seconds(random.below(60));
+  preferences.set_instancewarmup(static_cast<int>(*made.preferences.warmup / 1s));
+  constexpr const char* kHandlings[] = {"Wait", "Ignore", "Refresh"};
+  const auto handling = static_cast<RefreshHandling>(random.below(3));
+  made.preferences.protected_instances = handling;
+  preferences.set_scaleinprotectedinstances(kHandlings[static_cast<size_t>(handling)]);
+  if (random.chance(0.7)) {
+    made.preferences.standby_instances = RefreshHandling::Ignore;
+    preferences.set_standbyinstances("Ignore");
+  }
+  if (random.chance(0.6)) {
+    made.previous = g.spec;
+    made.previous_agent_expected = g.agent_expected;
+    made.preferences.auto_rollback = coin();
+    preferences.set_autorollback(made.preferences.auto_rollback);
+    const std::string wanted = other_spec(g);
+    request.mutable_desiredconfiguration()->set_launchconfigurationname(wanted);
+    g.spec = {LaunchSpecId(wanted), false, specs_made_at};
+  }
+  g.refresh = std::move(made);
+  if (g.deleting || under_way) expected.reset();
+  perform("StartInstanceRefresh", group, request, expected);
+}
+
+void Users::Parts::end_refresh(const GroupName& group) {
+  Expected expected = ledger.of(group);
+  Group& g = *expected->group;
+  if (coin()) {
+    api::CancelInstanceRefreshRequest request;
+    request.set_autoscalinggroupname(group.str());
+    const bool waits = coin();
+    request.set_waitfortransitioninginstances(waits);
+    const bool may = !g.deleting && g.refresh && !g.refresh->cancelled;
+    if (may) {
+      g.refresh->cancelled = true;
+      g.refresh->cancel_waits = waits;
+    } else {
+      expected.reset();
+    }
+    perform("CancelInstanceRefresh", group, request, expected);
+    return;
+  }
+  api::RollbackInstanceRefreshRequest request;
+  request.set_autoscalinggroupname(group.str());
+  const bool may = !g.deleting && g.refresh && !g.refresh->cancelled && !g.refresh->rolled_back && g.refresh->previous;
+  if (may)
+    g.refresh->rolled_back = true;
+  else
+    expected.reset();
+  perform("RollbackInstanceRefresh", group, request, expected);
+}
+
+// A new launch configuration for who comes from now on; who is there stays as it is.
+void Users::Parts::use_spec(const GroupName& group) {
+  Expected expected = ledger.of(group);
+  Group& g = *expected->group;
+  api::UpdateAutoScalingGroupRequest request;
+  request.set_autoscalinggroupname(group.str());
+  const std::string wanted = other_spec(g);
+  request.set_launchconfigurationname(wanted);
+  g.spec = {LaunchSpecId(wanted), false, specs_made_at};
+  // A refresh to a configuration decides until it ends.
+  if (g.deleting || (g.refresh && g.refresh->previous)) expected.reset();
+  perform("UpdateAutoScalingGroup", group, request, expected);
+}
+
 void Users::Parts::remove(const GroupName& group) {
   do_remove(group, random.chance(0.7));
 }
@@ -489,14 +639,19 @@ Users::Users(SimStore& store, const QueueClock& clock, const Ledger& ledger, Mar
 Users::~Users() = default;
 
 bool Users::create(const Group& group) {
-  state::LaunchSpec spec;
-  spec.set_id(group.spec.id.str());
-  spec.set_created_at(to_us(group.created_at));
-  spec.mutable_process()->add_command("/bin/worker");
   Batch batch;
   batch.expect(keys::group(group.name), 0).put(keys::group(group.name), encode(group).SerializeAsString());
-  batch.put(keys::spec(group.spec.id), spec.SerializeAsString());
-  return parts_->store.commit(batch).ok();
+  for (const char* const id : kSpecs) {
+    state::LaunchSpec spec;
+    spec.set_id(id);
+    spec.set_created_at(to_us(group.spec.created_at));
+    spec.mutable_process()->add_command("/bin/worker");
+    spec.mutable_process()->set_agent(true);
+    batch.put(keys::spec(LaunchSpecId(id)), spec.SerializeAsString());
+  }
+  if (!parts_->store.commit(batch).ok()) return false;
+  parts_->specs_made_at = group.spec.created_at;
+  return true;
 }
 
 void Users::call() {
@@ -505,10 +660,11 @@ void Users::call() {
     void (Parts::*make)(const GroupName&);
   };
   static constexpr Row kCalls[] = {
-      {4, &Parts::set_desired}, {3, &Parts::update},    {3, &Parts::processes},   {2, &Parts::pause},
-      {1, &Parts::observe},     {3, &Parts::protect},   {3, &Parts::mark_health}, {3, &Parts::terminate},
-      {3, &Parts::standby},     {8, &Parts::complete},  {2, &Parts::heartbeat},   {1.5, &Parts::hook},
-      {0.7, &Parts::detach},    {0.15, &Parts::remove},
+      {4, &Parts::set_desired},   {3, &Parts::update},     {3, &Parts::processes},   {2, &Parts::pause},
+      {1, &Parts::observe},       {3, &Parts::protect},    {3, &Parts::mark_health}, {3, &Parts::terminate},
+      {3, &Parts::standby},       {8, &Parts::complete},   {2, &Parts::heartbeat},   {1.5, &Parts::hook},
+      {0.7, &Parts::detach},      {0.15, &Parts::remove},  {1, &Parts::warm_pool},   {0.8, &Parts::refresh},
+      {0.4, &Parts::end_refresh}, {0.3, &Parts::use_spec},
   };
   const GroupName* found = parts_->any_group();
   if (!found) return;

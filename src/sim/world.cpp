@@ -515,8 +515,7 @@ void World::answer_hooks() {
   for (const auto& [name, records] : court_.ledger().groups())
     for (const auto& [id, instance] : records.instances)
       for (const HookWait& wait : instance.hooks)
-        if (!wait.continued && wait.deadline > now() &&
-            (instance.state == LifecycleState::PendingWait || instance.state == LifecycleState::TerminatingWait))
+        if (!wait.continued && wait.deadline > now() && waits_for_hooks(instance.state))
           all.push_back({name, id, wait});
   for (const Waiting& one : all) users_.answer_hook(one.group, one.instance, one.wait, true);
 }

@@ -52,6 +52,7 @@ void encode(const Instance& from, state::Instance& to) {
   if (from.replaces) to.set_replaces(from.replaces->str());
   if (!from.terminate_token.empty()) to.set_terminate_token(from.terminate_token.str());
   to.set_returns_to_pool(from.returns_to_pool);
+  to.set_reused(from.reused);
 }
 
 Result<Instance> decode(const state::Instance& from) {
@@ -78,6 +79,7 @@ Result<Instance> decode(const state::Instance& from) {
   if (from.has_replaces()) to.replaces = InstanceId(from.replaces());
   to.terminate_token = Token(from.terminate_token());
   to.returns_to_pool = from.returns_to_pool();
+  to.reused = from.reused();
   return faults.result(std::move(to), "instance '" + from.id() + "'");
 }
 

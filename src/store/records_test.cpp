@@ -211,6 +211,7 @@ Instance instance() {
   i.replaces = perhaps(id<InstanceId>());
   i.terminate_token = id<Token>();
   i.returns_to_pool = any<bool>();
+  i.reused = any<bool>();
   return i;
 }
 AlarmMemory alarm_memory() {
