@@ -35,19 +35,23 @@ Status set_duration(Duration& to, std::string_view value, Duration low, Duration
   return {};
 }
 
+// "010" is eight to some and ten to others.
+bool leads_with_zero(std::string_view value) {
+  return value.size() > 1 && value.front() == '0' && value[1] != '.';
+}
+
 Status set_number(double& to, std::string_view value, double low, double high) {
   const auto parsed = finite_number(value);
-  if (!parsed || *parsed < low || *parsed > high)
+  if (!parsed || leads_with_zero(value) || *parsed < low || *parsed > high)
     return invalid(fmt::format("'{}': expected a decimal number, range {}..{}", value, low, high));
   to = *parsed;
   return {};
 }
 
 Status set_bytes(uint64_t& to, std::string_view value) {
-  const bool leading_zero = value.size() > 1 && value.front() == '0';
   const auto parsed = number<uint64_t>(value);
   constexpr uint64_t kLow = 1 << 20, kHigh = uint64_t{1} << 50;
-  if (!parsed || leading_zero || *parsed < kLow || *parsed > kHigh)
+  if (!parsed || leads_with_zero(value) || *parsed < kLow || *parsed > kHigh)
     return invalid(fmt::format("'{}': expected a number of bytes, range {}..{}", value, kLow, kHigh));
   to = *parsed;
   return {};

@@ -118,7 +118,7 @@ Result<Settings> parse(int argc, char** argv) {
     const std::string_view word = argv[i];
     if (!word.starts_with("--")) {
       const auto [end, fault] = std::from_chars(word.data(), word.data() + word.size(), out.agents);
-      if (fault != std::errc() || end != word.data() + word.size() || out.agents < 1 || out.agents > kMaxAgents)
+      if (fault != std::errc() || end != word.data() + word.size() || word.front() == '0' || out.agents > kMaxAgents)
         return usage_error("'" + std::string(word) + "': a number of agents from 1 to 200000 is wanted");
       continue;
     }

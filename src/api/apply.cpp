@@ -136,20 +136,50 @@ Built build(const GroupDocument& from, TimePoint now, const std::string& path, F
   return built;
 }
 
+// Can anything bring a group without instances back? What its instances say is unknown then, sums too.
+bool can_leave_zero(const Group& group) {
+  const auto wakes = [](const ScheduledAction& action) {
+    return action.min.value_or(0) > 0 || action.desired.value_or(0) > 0;
+  };
+  if (std::any_of(group.scheduled.begin(), group.scheduled.end(), wakes)) return true;
+  const auto sees = [](const Alarm& alarm) {
+    return !alarm.queries.empty() || alarm.missing == MissingData::Breaching;
+  };
+  return std::any_of(group.policies.begin(), group.policies.end(), [&](const Policy& policy) {
+    if (std::holds_alternative<TargetTracking>(policy.kind)) return false;
+    if (std::holds_alternative<PredictiveScaling>(policy.kind)) return true;
+    bool has_alarm = false, awake = false;
+    for (const Alarm& alarm : group.alarms)
+      for (const PolicyName& action : alarm.alarm_actions)
+        if (action == policy.name) has_alarm = true, awake = awake || sees(alarm);
+    return awake || !has_alarm;  // without an alarm it is carried out by hand
+  });
+}
+
+void check_schedule(const Group& group, const std::string& path, Faults& faults, std::vector<std::string>& warnings) {
+  for (const ScheduledAction& action : group.scheduled) {
+    const std::string who = fmt::format("'{}': ", shown(action.name.str()));
+    if (action.desired &&
+        ((action.min && *action.desired < *action.min) || (action.max && *action.desired > *action.max)))
+      add_located(faults, path + ".ScheduledActions",
+                  fmt::format("{}DesiredCapacity {} is outside {}..{}", who, *action.desired,
+                              action.min.value_or(group.min_size), action.max.value_or(group.max_size)));
+    if (action.max && !action.min && *action.max < group.min_size)
+      warnings.push_back(
+          fmt::format("group '{}': scheduled action {}MaxSize {} is below the group's MinSize {}, which "
+                      "it does not change: it will fail",
+                      shown(group.name.str()), who, *action.max, group.min_size));
+  }
+}
+
 // What cannot work although each part is allowed.
 void check_sense(const Group& group, const std::string& path, Faults& faults, std::vector<std::string>& warnings) {
-  if (group.min_size == 0 && group.max_size > 0) {
-    const bool has_policy = !group.policies.empty();
-    const bool can_wake = !group.scheduled.empty() || !group.alarms.empty() ||
-                          std::any_of(group.policies.begin(), group.policies.end(), [](const Policy& policy) {
-                            const auto* tracking = std::get_if<TargetTracking>(&policy.kind);
-                            return tracking == nullptr || tracking->metric.statistic == Statistic::Sum;
-                          });
-    if (has_policy && !can_wake)
-      add_located(
-          faults, path + ".MinSize",
-          "can never leave 0: the metric has no samples at 0 instances; add a scheduled action or set MinSize >= 1");
-  }
+  if (group.min_size == 0 && group.max_size > 0 && !group.policies.empty() && !can_leave_zero(group))
+    add_located(
+        faults, path + ".MinSize",
+        "can never leave 0: the metric has no samples at 0 instances; add a scheduled action that sets MinSize or "
+        "DesiredCapacity, or set MinSize >= 1");
+  check_schedule(group, path, faults, warnings);
   const Duration warmup = group.default_warmup.value_or(Duration{0});
   if (warmup > group.registration_timeout)
     warnings.push_back(
@@ -381,12 +411,16 @@ void check_document(const Document& document, TimePoint now, Faults& faults, std
   }
 }
 
-Failure apply(const Context& context, const ApplyRequest& request, ApplyResponse& response) {
-  Faults faults;
-  std::vector<std::string> warnings;
-  check_document(request.document(), context.clock.wall_now(), faults, warnings);
-  ESCALA_API_TRY(failure_of(faults));
-  for (std::string& warning : warnings) response.add_warnings(std::move(warning));
+namespace {
+
+// What is wrong with a part, with the part's place in front of it.
+Failure located(Failure failure, const std::string& path, const std::string& name) {
+  if (failure && !failure->message.starts_with(path))
+    failure->message = fmt::format("{} ('{}'): {}", path, shown(name), failure->message);
+  return failure;
+}
+
+Failure carry_out(const Context& context, const ApplyRequest& request, bool dry_run, ApplyResponse& response) {
   std::vector<state::LaunchSpec> specs;
   for (const LaunchConfiguration& each : request.document().launchconfigurations()) {
     Faults none;
@@ -397,17 +431,37 @@ Failure apply(const Context& context, const ApplyRequest& request, ApplyResponse
       state::LaunchSpec stored;
       return put_spec(context, specs.back(), batch, thing, stored);
     };
-    if (request.dryrun()) {
+    const std::string path = fmt::format("LaunchConfigurations[{}]", specs.size() - 1);
+    if (dry_run) {
       Batch never_committed;
-      ESCALA_API_TRY(build_batch(never_committed));
+      ESCALA_API_TRY(located(build_batch(never_committed), path, each.launchconfigurationname()));
     } else {
-      ESCALA_API_TRY(change(context, build_batch));
+      ESCALA_API_TRY(located(change(context, build_batch), path, each.launchconfigurationname()));
     }
     *response.add_things() = std::move(thing);
   }
-  for (int i = 0; i < request.document().autoscalinggroups_size(); ++i)
-    ESCALA_API_TRY(apply_group(context, request.document().autoscalinggroups(i),
-                               fmt::format("AutoScalingGroups[{}]", i), request.dryrun(), specs, response));
+  for (int i = 0; i < request.document().autoscalinggroups_size(); ++i) {
+    const GroupDocument& each = request.document().autoscalinggroups(i);
+    const std::string path = fmt::format("AutoScalingGroups[{}]", i);
+    ESCALA_API_TRY(
+        located(apply_group(context, each, path, dry_run, specs, response), path, each.autoscalinggroupname()));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Failure apply(const Context& context, const ApplyRequest& request, ApplyResponse& response) {
+  Faults faults;
+  std::vector<std::string> warnings;
+  check_document(request.document(), context.clock.wall_now(), faults, warnings);
+  ESCALA_API_TRY(failure_of(faults));
+  for (std::string& warning : warnings) response.add_warnings(std::move(warning));
+  // Each part is a change of its own; so that none is made when another would be refused, all are tried first.
+  ApplyResponse tried;
+  ESCALA_API_TRY(carry_out(context, request, true, tried));
+  if (!request.dryrun()) return carry_out(context, request, false, response);
+  response.MergeFrom(tried);
   return std::nullopt;
 }
 

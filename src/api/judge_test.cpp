@@ -165,6 +165,15 @@ TEST(Judge, TheCatalogue) {
              "{PredefinedMetricSpecification: {PredefinedMetricType: ASGAverageCPUUtilization}, TargetValue: 50}\n",
              "    MinSize: 0\n    MaxSize: 3\n"),
        "can never leave 0"},
+      {"41 a sum of CPU never leaves 0",
+       group("    Policies:\n      - {PolicyName: out, PolicyType: SimpleScaling, AdjustmentType: ChangeInCapacity, "
+             "ScalingAdjustment: 1}\n    Alarms:\n      - {AlarmName: high, MetricName: CPUUtilization, Namespace: "
+             "AWS/EC2, Statistic: Sum, Period: 60, EvaluationPeriods: 1, Threshold: 5, ComparisonOperator: "
+             "GreaterThanThreshold, AlarmActions: [out]}\n",
+             "    MinSize: 0\n    MaxSize: 3\n"),
+       "can never leave 0"},
+      {"35 in a scheduled action", scheduled("Recurrence: '0 8 * * *', MaxSize: 3, DesiredCapacity: 9"),
+       "DesiredCapacity 9 is outside 1..3"},
       {"43 minute", scheduled("Recurrence: '61 * * * *'"), "61"},
       {"43 never", scheduled("Recurrence: '0 0 30 2 *'"), "never fires"},
       {"43 six fields", scheduled("Recurrence: '0 0 0 * * *'"), "Recurrence"},

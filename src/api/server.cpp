@@ -37,6 +37,7 @@
 #include "api/routes.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/tls_files.h"
 
 namespace escala::api {
 namespace {
@@ -408,9 +409,10 @@ struct Server::State {
   }
 
   Status load_tls() {
-    if (options.tls_certificate.empty() != options.tls_key.empty())
-      return Error{ErrorKind::Invalid, "--tls-cert and --tls-key go together"};
+    ESCALA_TRY(check_tls(options));
     if (options.tls_certificate.empty()) return {};
+    if (const std::string fault = validity_fault(options.tls_certificate); !fault.empty())
+      log_warning("api", "certificate '{}' {}: clients will refuse it", options.tls_certificate, fault);
     boost::system::error_code error;
     tls.emplace(asio::ssl::context::tls_server);
     tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
@@ -423,32 +425,51 @@ struct Server::State {
     return {};
   }
 
-  Status listen_tcp() {
+  // Where to listen, judged without touching anything; nothing when nowhere.
+  static Result<std::optional<tcp::endpoint>> place_of(const ServerOptions& options) {
     const std::string& text = options.listen;
     const auto wrong = [&](const std::string& why) {
       return Error{ErrorKind::Invalid, fmt::format("--listen: '{}': {}", shown(text), why)};
     };
+    if (text.empty()) return std::optional<tcp::endpoint>();
     const size_t colon = text.rfind(':');
     if (colon == std::string::npos || colon == 0) return wrong("expected ADDRESS:PORT such as 127.0.0.1:8780");
     std::string host = text.substr(0, colon);
     if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
     if (host == "localhost") host = "127.0.0.1";
     const Result<int64_t> number = parse_integer(text.substr(colon + 1));
-    if (!number) return wrong(number.error().message);
+    if (!number)
+      return wrong(fmt::format("expected ADDRESS:PORT such as 127.0.0.1:8780; the port {}", number.error().message));
     if (*number < 0 || *number > 65535) return wrong(fmt::format("port {} is outside 0..65535", *number));
     boost::system::error_code error;
     const auto address = asio::ip::make_address(host, error);
     if (error) return wrong("not an IP address");
     if (!address.is_loopback()) {
-      if (!tls) return wrong("off loopback the API speaks TLS only; give it --tls-cert and --tls-key");
+      if (options.tls_certificate.empty())
+        return wrong("off loopback the API speaks TLS only; give it --tls-cert and --tls-key");
       if (options.allow_unsigned_loopback) return wrong("unsigned access is for loopback only");
-      options.host_names.push_back(address.is_v6() ? "[" + address.to_string() + "]" : address.to_string());
     }
+    return std::optional(tcp::endpoint(address, static_cast<uint16_t>(*number)));
+  }
+
+  static Status check_tls(const ServerOptions& options) {
+    if (options.tls_certificate.empty() != options.tls_key.empty())
+      return Error{ErrorKind::Invalid, "--tls-cert and --tls-key go together"};
+    const Status good = check_tls_files({options.tls_certificate, options.tls_key, ""});
+    return good.ok() ? good : Status(good.error().in("--tls-cert, --tls-key"));
+  }
+
+  Status listen_tcp() {
+    ESCALA_ASSIGN(const std::optional<tcp::endpoint> place, place_of(options));
+    if (!place) return {};
+    const auto address = place->address();
+    if (!address.is_loopback())
+      options.host_names.push_back(address.is_v6() ? "[" + address.to_string() + "]" : address.to_string());
     try {
-      tcp_acceptor.emplace(io, tcp::endpoint(address, static_cast<uint16_t>(*number)));
+      tcp_acceptor.emplace(io, *place);
       port = tcp_acceptor->local_endpoint().port();
     } catch (const boost::system::system_error& failed) {
-      return Error{ErrorKind::Unavailable, fmt::format("--listen: {}: {}", text, failed.code().message())};
+      return Error{ErrorKind::Unavailable, fmt::format("--listen: {}: {}", options.listen, failed.code().message())};
     }
     return {};
   }
@@ -463,6 +484,12 @@ Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions 
                                              .balanced = options.balanced,
                                              .launch_wait = kLaunchWait},
                                      std::move(options))) {}
+
+Status Server::check(const ServerOptions& options) {
+  ESCALA_TRY(State::check_tls(options));
+  const auto place = State::place_of(options);
+  return place.ok() ? ok_status() : Status(place.error());
+}
 
 Server::~Server() {
   stop();

@@ -48,6 +48,8 @@ class Server {
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+  // What is wrong with the options, seen before anything is opened or written: start() would say the same. Invalid.
+  static Status check(const ServerOptions& options);
   // Listens and starts its threads. Invalid for a wrong address, Unavailable when it is taken.
   Status start();
   // Ends the threads; connections are cut. A change under way is committed whole or not at all.

@@ -10,6 +10,8 @@
 
 #include "agent/agent.h"
 #include "agent/swarm.h"
+#include "base/log.h"
+#include "base/tls_files.h"
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
@@ -26,6 +28,13 @@ int main(int argc, char** argv) {
   }
   if (options->help) return std::fputs(escala::options_help().c_str(), stdout) < 0;
   if (options->version) return std::puts("escala-agent " ESCALA_VERSION) < 0;
+  const escala::Status files =
+      escala::check_tls_files({options->tls_certificate, options->tls_key, options->tls_authority});
+  if (!files.ok()) {
+    std::fprintf(stderr, "escala-agent: --tls-cert, --tls-key, --tls-ca: %s\n",
+                 escala::printable(files.error().message).c_str());
+    return 2;
+  }
   escala::set_log_level(options->log_level);
   return escala::run_agent(*options);
 }

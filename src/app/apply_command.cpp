@@ -9,6 +9,7 @@
 #include <set>
 
 #include "api/autoscaling.pb.h"
+#include "api/convert.h"
 #include "app/cli_http.h"
 #include "app/cli_output.h"
 #include "app/cli_parse.h"
@@ -17,6 +18,8 @@
 #include "app/group_file.h"
 #include "app/state_dir.h"
 #include "base/log.h"
+#include "control/operations.h"
+#include "provider/process_command.h"
 
 namespace escala::app {
 namespace {
@@ -42,6 +45,21 @@ void warn_of_open_secrets(const std::string& name, mode_t mode, const api::Docum
   for (const std::string& secret : secrets)
     std::fprintf(stderr, "escala: warning: %s: mode %04o lets everybody on this machine read %s; expected 0600\n",
                  name.c_str(), mode, printable(secret).c_str());
+}
+
+// The manager runs on this machine: what it could not start is told now, not by an activity that fails. A warning only:
+// the program may be installed later.
+void warn_of_programs(const std::string& name, const api::Document& document) {
+  const auto look = [&](const api::LaunchConfiguration& launch) {
+    api::Faults told_before;
+    const LaunchSpec spec = to_launch_spec(api::to_spec(launch, TimePoint{}, "", told_before));
+    if (!launch.has_process() || spec.process.command.empty()) return;
+    if (const auto program = check_process_spec(spec.process); !program)
+      std::fprintf(stderr, "escala: warning: %s: %s\n", name.c_str(), printable(program.error().message).c_str());
+  };
+  for (const api::LaunchConfiguration& launch : document.launchconfigurations()) look(launch);
+  for (const api::GroupDocument& group : document.autoscalinggroups())
+    if (group.has_launchconfiguration()) look(group.launchconfiguration());
 }
 
 void print(const api::ApplyResponse& response, bool dry_run, bool colours) {
@@ -80,6 +98,7 @@ int run_apply(int argc, char** argv) {
   if (const int code = read_group_file(file, *request.mutable_document(), read); code != 0) return code;
   const std::string& name = read.name;
   warn_of_open_secrets(name, read.mode, request.document());
+  warn_of_programs(name, request.document());
 
   const ApiClient client(state_dir);
   request.set_dryrun(dry_run);

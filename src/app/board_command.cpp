@@ -11,11 +11,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <string>
 
 #include "app/board_screen.h"
 #include "app/children.h"
+#include "app/cli_output.h"
 #include "app/cli_parse.h"
 #include "app/commands.h"
 #include "app/state_dir.h"
@@ -138,6 +140,7 @@ int run_board(int argc, char** argv) {
   cli.add_flag("--once", once, "Print it once; so does a standard output that is no terminal");
   if (const auto code = parse_command_line(cli, argc, argv)) return *code;
   if (name.empty() && access(board_name_file(dir).c_str(), F_OK) != 0) {
+    if (errno == EACCES) return complain(fmt::format("board: {}: {}", board_name_file(dir), std::strerror(errno)), 1);
     std::fprintf(stderr, "escala board: no board in %s: was `escala serve` started with another --state-dir?\n",
                  dir.c_str());
     return 1;

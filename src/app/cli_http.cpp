@@ -14,22 +14,17 @@
 #include "api/numbers.h"
 #include "api/routes.h"
 #include "app/state_dir.h"
+#include "base/descriptor.h"
 
 namespace escala::app {
 namespace {
 
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
-
 Error unreachable(const std::string& socket, int error) {
   const bool absent = error == ENOENT || error == ECONNREFUSED;
+  const char* hint = absent ? "; is `escala serve` running with this --state-dir?" : "";
+  if (error == EACCES) hint = "; it is for the user that `escala serve` runs as, and for root";
   return {error == EACCES ? ErrorKind::Denied : ErrorKind::Unavailable,
-          fmt::format("{}: {}{}", socket, strerror(error),
-                      absent ? "; is `escala serve` running with this --state-dir?" : "")};
+          fmt::format("{}: {}{}", socket, strerror(error), hint)};
 }
 
 Status send_all(int fd, std::string_view text) {
@@ -86,21 +81,21 @@ ApiClient::ApiClient(const std::string& state_dir) : socket_(api_socket(state_di
 Result<HttpAnswer> ApiClient::request(const std::string& method, const std::string& target,
                                       const std::string& body) const {
   Descriptor socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (socket.fd < 0) return unreachable(socket_, errno);
+  if (socket.get() < 0) return unreachable(socket_, errno);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_.size() >= sizeof address.sun_path) return unreachable(socket_, ENAMETOOLONG);
   std::memcpy(address.sun_path, socket_.c_str(), socket_.size() + 1);
   const timeval limit{.tv_sec = kAnswerWithin / 1s, .tv_usec = 0};
-  setsockopt(socket.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  setsockopt(socket.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  if (connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return unreachable(socket_, errno);
   const std::string head = fmt::format(
       "{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\n", method, target,
       method == "POST" ? fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", body.size()) : "");
-  ESCALA_TRY(send_all(socket.fd, head + body));
-  ESCALA_ASSIGN(const std::string text, receive_all(socket.fd));
+  ESCALA_TRY(send_all(socket.get(), head + body));
+  ESCALA_ASSIGN(const std::string text, receive_all(socket.get()));
   return parse_answer(text);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -66,6 +67,14 @@ std::string Table::plain() const {
 int complain(std::string_view what, int code) {
   std::fprintf(stderr, "escala: %.*s\n", static_cast<int>(what.size()), what.data());
   return code;
+}
+
+int close_output(int code) {
+  const bool whole = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (whole) return code;
+  pollfd reader{STDOUT_FILENO, POLLOUT, 0};
+  if (poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR) != 0) return code;  // it has gone, and knows why
+  return complain("standard output cannot be written: what is there is not whole", code == 0 ? 1 : code);
 }
 
 std::string pretty_json(const google::protobuf::Message& message) {

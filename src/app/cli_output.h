@@ -38,6 +38,9 @@ class Table {
 
 // "escala: <what>" to standard error; answers with the exit code.
 int complain(std::string_view what, int code);
+// What every command ends with: whether all that it printed has arrived. 1 when not, unless the reader is gone (`|
+// head`).
+int close_output(int code);
 // Pretty JSON of a message.
 std::string pretty_json(const google::protobuf::Message& message);
 // Columns a text takes in a terminal: code points, not bytes.

@@ -62,6 +62,25 @@ std::string usage(const CLI::App& app) {
   return text + " [OPTIONS]";
 }
 
+constexpr std::string_view kPrefix = "escala ";  // of every command's name
+constexpr const char* kMayBeEmpty = "may be empty";
+
+// The first option or argument that was given without a value, here or in a subcommand; null when there is none.
+const CLI::Option* given_empty(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const auto& values = option->results();
+    if (std::find(values.begin(), values.end(), "") == values.end()) continue;
+    try {
+      static_cast<void>(const_cast<CLI::Option*>(option)->get_validator(kMayBeEmpty));
+    } catch (const CLI::OptionNotFound&) {
+      return option;
+    }
+  }
+  for (const CLI::App* each : app.get_subcommands())
+    if (const CLI::Option* found = given_empty(*each)) return found;
+  return nullptr;
+}
+
 std::string sentence_of(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& words) {
   const CLI::App& command = active(app);
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
@@ -69,6 +88,17 @@ std::string sentence_of(const CLI::ParseError& error, const CLI::App& app, const
     const std::string option = first_option(extras);
     if (!option.empty()) return fmt::format("unknown option {}{}", api::shown(option), meant_option(option, command));
     return fmt::format("unexpected '{}'; {}", extras.empty() ? "" : api::shown(extras.front()), usage(command));
+  }
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && command.get_require_subcommand_min() > 0) {
+    std::vector<std::string> known;
+    for (const CLI::App* each : command.get_subcommands([](const CLI::App*) { return true; }))
+      known.push_back(each->get_name());
+    for (const std::string& word : app.remaining(true))
+      if (!word.starts_with("-"))
+        return fmt::format("{}: unknown command '{}'{}", command.get_name().substr(kPrefix.size()), api::shown(word),
+                           known.size() == 1 ? "; expected " + known.front() : api::did_you_mean(word, known));
+    return fmt::format("missing COMMAND: expected {}; usage: {} COMMAND [OPTIONS]", fmt::join(known, ", "),
+                       command.get_name());
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
     for (const CLI::Option* option : command.get_options())
@@ -145,6 +175,10 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& tar
       app, name, words, [&target, words](size_t place) { target = words[place]; }, help);
 }
 
+CLI::Option* may_be_empty(CLI::Option* option) {
+  return option->check(CLI::Validator([](std::string&) { return std::string(); }, "", kMayBeEmpty));
+}
+
 CLI::Option* add_log_level(CLI::App& app, LogLevel& target) {
   return add_choice<LogLevel>(app, "--log-level", target,
                               {{"debug", LogLevel::Debug},
@@ -159,7 +193,9 @@ std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {
     app.parse(argc, argv);
-    return std::nullopt;
+    const CLI::Option* empty = given_empty(app);
+    if (empty == nullptr) return std::nullopt;
+    return complain(empty->get_name(empty->get_positional()) + ": empty value", 2);
   } catch (const CLI::CallForHelp&) {
     std::fputs(app.help().c_str(), stdout);
     return 0;

@@ -30,6 +30,8 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& tar
 template <typename Value>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Value& target,
                         const std::vector<std::pair<std::string, Value>>& values, const std::string& help);
+// Takes an empty value as one. Every other option refuses it: it is most often a shell variable that was not set.
+CLI::Option* may_be_empty(CLI::Option* option);
 CLI::Option* add_log_level(CLI::App& app, LogLevel& target);
 
 // Parses; the exit code when the command ends here (0 after --help, 2 after a message about what is wrong), nullopt to

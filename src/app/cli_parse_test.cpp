@@ -3,6 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 #include "app/cli_output.h"
 #include "app/commands.h"
@@ -131,26 +135,57 @@ TEST(CommandLine, WrongOnesOfEveryCommandEndWith2) {
       {run_worker, {"worker", "--cpu-ms", "nan"}, "--cpu-ms: 'nan': must be a finite number"},
       {run_board, {"board", "--sort", "cqu"}, "--sort: 'cqu'; expected cpu, memory, load, group, instance"},
       {run_board, {"board", "--onec"}, "unknown option --onec; did you mean --once?"},
+      {run_monitor, {"monitor", "--listen", "127.0.0.1:70000"}, "--listen: '127.0.0.1:70000' is not address:port: "},
+      {run_monitor, {"monitor", "--advertise", "htp://x"}, "--advertise: "},
+      {run_monitor, {"monitor", "--advertise", "a:0"}, "--advertise: agents cannot dial port 0"},
+      {run_monitor, {"monitor", "--state-dir", ""}, "--state-dir: empty value"},
+      {run_control, {"control", "--listen", "127.0.0.1:70000"}, "port 70000 is outside 0..65535"},
+      {run_control, {"control", "--listen", "127.0.0.1:"}, "expected ADDRESS:PORT"},
+      {run_control, {"control", "--listen", "0.0.0.0:1"}, "off loopback the API speaks TLS only"},
+      {run_control, {"control", "--tls-cert", ""}, "--tls-cert: empty value"},
+      {run_control, {"control", "--tls-cert", "/x"}, "--tls-cert and --tls-key go together"},
+      {run_control, {"control", "--tls-cert", "/dev/zero", "--tls-key", "/x"}, "'/dev/zero': is no plain file"},
+      {run_control, {"control", "--provider", "ec3"}, "--provider: ec3 not in {process,ec2}"},
+      {run_audit, {"audit", "verfy"}, "audit: unknown command 'verfy'; expected verify"},
+      {run_trace, {"trace", "generat"}, "trace: unknown command 'generat'; expected generate"},
+      {run_ctl, {"ctl", "pause", ""}, "GROUP: empty value"},
+      {run_ctl, {"ctl", "explain", "w\x1b[31mb"}, "byte 0x1B at 2 is a control character or not valid UTF-8"},
+      {run_ctl, {"ctl", "explain", "w\xff"}, "byte 0xFF at 2 is a control character or not valid UTF-8"},
       {run_apply, {"apply", "-f", "x", "--fiel", "x"}, "unknown option --fiel; did you mean --file?"},
   };
   for (const Row& row : rows) {
     std::string message;
     EXPECT_EQ(run(row.command, row.words, message), 2) << row.expected;
     EXPECT_THAT(message, HasSubstr(row.expected));
-    EXPECT_THAT(message, testing::StartsWith("escala: "));
+    EXPECT_THAT(message, testing::StartsWith("escala"));
   }
+}
+
+TEST(CommandLine, AnAuditOfNothingIsNoProof) {
+  std::string message;
+  EXPECT_EQ(run(run_audit, {"audit", "verify", "--state-dir", "/nonexistent"}, message), 1);
+  EXPECT_THAT(message, HasSubstr("/nonexistent: No such file"));
+  EXPECT_EQ(run(run_audit, {"audit", "verify", "--state-dir", "/usr"}, message), 1);
+  EXPECT_THAT(message, HasSubstr("/usr is no state directory"));
 }
 
 TEST(CommandLine, FilesThatAreNoFilesAreRefusedAtOnce) {
   std::string message;
+  char pattern[] = "/tmp/escala-files-XXXXXX";
+  const std::string dir = mkdtemp(pattern), fifo = dir + "/fifo", dangling = dir + "/dangling";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  ASSERT_EQ(symlink("/nonexistent/y", dangling.c_str()), 0);
   const std::pair<const char*, const char*> rows[] = {{"/dev/zero", "is a device or socket; expected a file"},
                                                       {"/", "is a directory; expected a file"},
-                                                      {"/nonexistent/x", "No such file"}};
+                                                      {"/nonexistent/x", "No such file"},
+                                                      {fifo.c_str(), "expected a file"},
+                                                      {dangling.c_str(), "No such file"}};
   for (const auto& [path, expected] : rows) {
     EXPECT_EQ(run(run_apply, {"apply", "-f", path}, message), 2);
     EXPECT_THAT(message, HasSubstr(expected));
   }
   EXPECT_EQ(run(run_apply, {"apply"}, message), 2);
+  std::filesystem::remove_all(dir);
 }
 
 TEST(Table, AlignsColumnsAndEscapesStrangers) {

@@ -10,6 +10,7 @@
 #include "api/autoscaling.pb.h"
 #include "app/children.h"
 #include "app/cli_output.h"
+#include "base/log.h"
 
 namespace escala::app {
 namespace {
@@ -51,6 +52,17 @@ Result<api::DescribeAutoScalingGroupsResponse> describe(const ApiClient& client,
   }
 }
 
+// " (failed: ...)" when the newest activity is one that failed.
+std::string newest_failure(const ApiClient& client, const std::string& group) {
+  api::DescribeScalingActivitiesRequest request;
+  request.set_autoscalinggroupname(group);
+  request.set_maxrecords(1);
+  api::DescribeScalingActivitiesResponse answer;
+  if (!client.call("DescribeScalingActivities", request, answer).ok() || answer.activities_size() == 0) return "";
+  const api::Activity& newest = answer.activities(0);
+  return newest.statuscode() == "Failed" ? fmt::format(" (failed: {})", printable(newest.statusmessage())) : "";
+}
+
 }  // namespace
 
 int wait_until_settled(const ApiClient& client, const std::vector<std::string>& groups, Duration timeout) {
@@ -70,6 +82,7 @@ int wait_until_settled(const ApiClient& client, const std::vector<std::string>& 
           missing += fmt::format("{}{}: {} of {} in service", missing.empty() ? "" : "; ", group.autoscalinggroupname(),
                                  in_service, group.desiredcapacity());
           if (others > 0) missing += fmt::format(", {} coming or going", others);
+          if (in_service < group.desiredcapacity()) missing += newest_failure(client, group.autoscalinggroupname());
         }
         return missing;
       },

@@ -125,6 +125,15 @@ std::optional<ClockAnchor> anchor_of(const state::Meta& meta) {
   return ClockAnchor{from_us(meta.anchor_now()), meta.anchor_boot_id(), Duration{meta.anchor_since_boot()}};
 }
 
+// Durations are measured by what really passes; a wall clock that is wrong spoils schedules, signatures and the dates
+// of activities until it is set.
+void warn_of_the_clock(TimePoint wall, const std::optional<ClockAnchor>& last) {
+  constexpr TimePoint kPlausible{std::chrono::sys_days(std::chrono::year{2020} / 1 / 1)};
+  if (wall < kPlausible || (last && wall + 24h < last->now))
+    log_error("control", "the system clock ({}) is earlier than {}; set it: schedules and signatures go by it",
+              iso8601(wall), last ? fmt::format("the last record ({})", iso8601(last->now)) : iso8601(kPlausible));
+}
+
 int loop(Controller& controller, BoardMetrics& metrics, const SystemClock& clock, const SignalPipe& signals,
          const Waker& waker) {
   Duration beaten{0};
@@ -185,8 +194,29 @@ Result<Chosen> choose_provider(const Wanted& wanted, const std::shared_ptr<const
   return out;
 }
 
+api::ServerOptions server_options_of(const Wanted& wanted) {
+  api::ServerOptions options;
+  options.unix_socket = api_socket(wanted.dir);
+  options.listen = wanted.listen;
+  options.allow_unsigned_loopback = wanted.unsigned_changes;
+  options.ec2_is_elsewhere = wanted.provider == "ec2";
+  options.balanced = !wanted.haproxy_socket.empty();
+  options.tls_certificate = wanted.tls_certificate;
+  options.tls_key = wanted.tls_key;
+  options.host_names = wanted.host_names;
+  options.audit_dir = wanted.dir;
+  options.gate = {.region = wanted.region,
+                  .max_skew = wanted.max_skew,
+                  .reads_per_second = wanted.reads_per_second,
+                  .changes_per_second = wanted.changes_per_second};
+  return options;
+}
+
 int run(const Wanted& wanted) {
   set_log_level(wanted.log_level);
+  // What was told wrong is refused before the state is touched: the epoch rises with every start.
+  api::ServerOptions server_options = server_options_of(wanted);
+  if (const Status good = api::Server::check(server_options); !good.ok()) return fail(good.error());
   if (const Status made = make_state_dir(wanted.dir); !made.ok()) return fail(made.error());
   const SignalPipe signals(/*children=*/false);
   const Waker waker;
@@ -194,8 +224,10 @@ int run(const Wanted& wanted) {
   auto store = SqliteStore::open(wanted.dir);
   if (!store.ok()) return fail(store.error());
   // Shared with the driver, whose calls may outlive us.
-  const auto live_clock = std::make_shared<const SystemClock>(anchor_of(meta_of(**store)));
+  const std::optional<ClockAnchor> last = anchor_of(meta_of(**store));
+  const auto live_clock = std::make_shared<const SystemClock>(last);
   const SystemClock& clock = *live_clock;
+  warn_of_the_clock(clock.wall_now(), last);
 
   auto board = board::board_of(wanted.dir, wanted.board);
   if (!board.ok()) return fail(board.error());
@@ -238,21 +270,7 @@ int run(const Wanted& wanted) {
   const auto helpers = start_helpers(**store, clock, helper_options);
   if (!helpers.ok()) return fail(helpers.error());
 
-  api::ServerOptions server_options;
-  server_options.unix_socket = api_socket(wanted.dir);
-  server_options.listen = wanted.listen;
-  server_options.allow_unsigned_loopback = wanted.unsigned_changes;
   server_options.history = kept;
-  server_options.ec2_is_elsewhere = wanted.provider == "ec2";
-  server_options.balanced = !wanted.haproxy_socket.empty();
-  server_options.tls_certificate = wanted.tls_certificate;
-  server_options.tls_key = wanted.tls_key;
-  server_options.host_names = wanted.host_names;
-  server_options.audit_dir = wanted.dir;
-  server_options.gate = {.region = wanted.region,
-                         .max_skew = wanted.max_skew,
-                         .reads_per_second = wanted.reads_per_second,
-                         .changes_per_second = wanted.changes_per_second};
   api::Server server(**store, live, clock, server_options);
   if (const Status listening = server.start(); !listening.ok()) return fail(listening.error());
   log_info("control", "board {}, API on {} and {}", board->name, server_options.unix_socket,
@@ -275,7 +293,8 @@ int run_control(int argc, char** argv) {
                "escala control"};
   Wanted wanted;
   cli.add_option("--state-dir", wanted.dir, "Where everything is kept")->capture_default_str();
-  cli.add_option("--listen", wanted.listen, "Address:port of the HTTP door; off loopback with TLS only; empty: none")
+  may_be_empty(cli.add_option("--listen", wanted.listen,
+                              "Address:port of the HTTP door; off loopback with TLS only; empty: none"))
       ->capture_default_str();
   cli.add_flag("--allow-unsigned", wanted.unsigned_changes, "On loopback, take unsigned requests as the owner's");
   cli.add_option("--tls-cert", wanted.tls_certificate, "PEM file: the HTTP door speaks TLS")->type_name("FILE");
@@ -299,8 +318,9 @@ int run_control(int argc, char** argv) {
       ->capture_default_str();
   cli.add_option("--ec2-region", wanted.ec2.region, "ec2: else AWS_REGION, or the profile's");
   cli.add_option("--ec2-profile", wanted.ec2.profile, "ec2: of ~/.aws/config; else AWS_PROFILE, or default");
-  cli.add_option("--agent-listen", wanted.ec2.agent_listen,
-                 "ec2: address:port where new instances fetch the agent; empty: they get their own user data alone");
+  may_be_empty(cli.add_option(
+      "--agent-listen", wanted.ec2.agent_listen,
+      "ec2: address:port where new instances fetch the agent; empty: they get their own user data alone"));
   cli.add_option("--agent-url", wanted.ec2.agent_url,
                  "ec2: how instances reach that; default: http, the monitor's address, that port");
   cli.add_option("--manager-ca", wanted.ec2.manager_ca, "ec2: PEM file, who signed the monitor's certificate")

@@ -55,8 +55,6 @@ class Ctl {
   using IdsByGroup = std::map<std::string, std::vector<std::string>>;
 
   static int fail(const Error& error) { return complain(error.message, 1); }
-  // A reader that closed its end (`| head`) is no error.
-  static int finish();
   std::string subject() const { return options_.group.empty() ? "the whole fleet" : "group " + options_.group; }
   template <typename Request, typename Response>
   int every_page(const std::string& operation, Request request, Response& all);

@@ -130,10 +130,10 @@ int Ctl::explain() {
   }
   if (options_.output == "json") {
     std::fputs(pretty_json(answer).c_str(), stdout);
-    return finish();
+    return 0;
   }
   std::fputs(explain_text(answer, state_of_group_, colours_allowed()).c_str(), stdout);
-  return finish();
+  return 0;
 }
 
 int Ctl::export_records() {
@@ -143,7 +143,7 @@ int Ctl::export_records() {
   if (const Status done = client_.call("Export", request, answer); !done) return fail(done.error());
   std::fputs(answer.json().c_str(), stdout);
   if (!answer.json().ends_with('\n')) std::fputc('\n', stdout);
-  return finish();
+  return 0;
 }
 
 int Ctl::show(const google::protobuf::Message& message, const Table& table, const char* nothing) {
@@ -155,7 +155,7 @@ int Ctl::show(const google::protobuf::Message& message, const Table& table, cons
     std::fprintf(stderr, "%s\n", nothing);
   else
     std::fputs(table.text(colours_allowed()).c_str(), stdout);
-  return finish();
+  return 0;
 }
 
 int Ctl::fleet_notice() {

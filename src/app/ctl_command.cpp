@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 
 #include "api/node.h"
@@ -12,10 +11,6 @@
 #include "app/ctl.h"
 
 namespace escala::app {
-
-int Ctl::finish() {
-  return std::fflush(stdout) == 0 || errno == EPIPE ? 0 : complain("standard output cannot be written", 1);
-}
 
 int Ctl::require_group() {
   api::DescribeAutoScalingGroupsRequest request;
@@ -152,24 +147,16 @@ int run_ctl(int argc, char** argv) {
   cli.fallthrough();
   cli.add_option("--state-dir", options.state_dir, "Where the manager keeps its state")->capture_default_str();
   add_choice(cli, "--output", options.output, {"table", "json", "text"}, "table, json or text");
-  std::vector<std::string> known;
   for (const Subcommand& each : kSubcommands) {
-    known.emplace_back(each.name);
     CLI::App* sub = cli.add_subcommand(each.name, each.summary);
     each.declare(*sub, options);
   }
-  // The first word that is no option is the subcommand; CLI11 would call a wrong one an extra argument.
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--state-dir" || word == "--output") {
-      ++i;
-    } else if (!word.starts_with("-")) {
-      if (std::find(known.begin(), known.end(), word) == known.end())
-        return complain(fmt::format("ctl: unknown command '{}'{}", api::shown(word), api::did_you_mean(word, known)),
-                        2);
-      break;
-    }
-  }
+  // They go into requests, logs and terminals.
+  for (int i = 1; i < argc; ++i)
+    if (const size_t at = api::find_bad_character(argv[i]); at != std::string_view::npos)
+      return complain(fmt::format("argument {}: byte 0x{:02X} at {} is a control character or not valid UTF-8", i,
+                                  static_cast<unsigned char>(argv[i][at]), at + 1),
+                      2);
   if (const auto code = parse_command_line(cli, argc, argv)) return *code;
   Ctl ctl(options);
   for (const Subcommand& each : kSubcommands)

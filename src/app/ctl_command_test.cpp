@@ -106,6 +106,18 @@ TEST_F(CtlOverTheSocket, AFaultyFileChangesNothingAndNamesEveryFault) {
   EXPECT_EQ(store_.revision(), before);
 }
 
+TEST_F(CtlOverTheSocket, AFileOfWhichOnePartIsRefusedMakesNone) {
+  const Revision before = store_.revision();
+  const std::string part = "\n    MinSize: 1\n    MaxSize: 2\n    ";
+  EXPECT_EQ(apply("version: 1\nAutoScalingGroups:\n  - AutoScalingGroupName: a" + part +
+                  "LaunchConfiguration: {Process: {Command: [sleep, \"9\"]}}\n  - AutoScalingGroupName: b" + part +
+                  "LaunchConfigurationName: nosuch\n"),
+            1);
+  EXPECT_THAT(err_, HasSubstr("AutoScalingGroups[1] ('b'): "));
+  EXPECT_THAT(err_, HasSubstr("nosuch does not exist"));
+  EXPECT_EQ(store_.revision(), before);
+}
+
 TEST_F(CtlOverTheSocket, NamesThatAreNotThereAreToldWithTheNearest) {
   ASSERT_EQ(apply(kGroup), 0);
   EXPECT_EQ(ctl({"explain", "wbe"}), 1);
@@ -120,12 +132,24 @@ TEST_F(CtlOverTheSocket, TerminatingAsksAndKeepsToItsShare) {
   EXPECT_EQ(ctl({"terminate", "i-1"}), 1);
   EXPECT_THAT(err_, HasSubstr("refusing to terminate without --yes when stdin is not a terminal"));
   EXPECT_EQ(ctl({"terminate", "i-0", "i-1", "i-2", "i-3", "i-4", "i-5", "i-6", "i-7", "--yes"}), 1);
-  EXPECT_THAT(err_, HasSubstr("would terminate 8 of 20 (40 %) of group web, limit is 10 % per 5 min; use --force"));
+  EXPECT_THAT(err_, HasSubstr("would terminate 8 of 20 (40 %) of group web, limit is 10 % at a time; use --force"));
+  EXPECT_EQ(ctl({"terminate", "i-1", "i-1", "--yes"}), 2);
+  EXPECT_THAT(err_, HasSubstr("INSTANCE: i-1 is given twice"));
   EXPECT_EQ(ctl({"terminate", "i-1", "i-2", "--decrement", "--yes"}), 0) << err_;
+  EXPECT_EQ(ctl({"terminate", "i-3", "--yes"}), 1);
+  EXPECT_THAT(err_, HasSubstr("would terminate 3 of 20 (15 %) of group web (2 are terminating already)"));
   EXPECT_EQ(ctl({"instances", "web", "--output", "text"}), 0);
   EXPECT_THAT(out_, HasSubstr("i-1\tweb\tlocal-a\tTerminating\t"));
   EXPECT_EQ(ctl({"groups", "--output", "text"}), 0);
   EXPECT_THAT(out_, HasSubstr("web\t18\t18\t"));
+  std::vector<std::string> all{"terminate", "--decrement", "--force", "--yes"};
+  for (int i = 3; i < 20; ++i) all.push_back("i-" + std::to_string(i));
+  all.push_back("i-0");
+  EXPECT_EQ(ctl(all), 1);
+  EXPECT_THAT(err_,
+              HasSubstr("has a desired capacity of 18 and a minimum size of 1; without 18 instances it would be 0"));
+  EXPECT_EQ(ctl({"groups", "--output", "text"}), 0);
+  EXPECT_THAT(out_, HasSubstr("web\t18\t18\t")) << "all of them or none";
 }
 
 TEST_F(CtlOverTheSocket, SetsPausesSuspendsAndProtects) {

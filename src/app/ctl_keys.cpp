@@ -53,7 +53,7 @@ int Ctl::create_key() {
                 made.secretaccesskey().c_str());
     std::fputs("The secret is not shown again.\n", stderr);
   }
-  return finish();
+  return 0;
 }
 
 int Ctl::list_keys() {
@@ -73,7 +73,7 @@ int Ctl::delete_key() {
   api::Empty none;
   if (const Status done = client_.call("DeleteAccessKey", request, none); !done) return fail(done.error());
   std::printf("key %s: deleted\n", options_.names[0].c_str());
-  return finish();
+  return 0;
 }
 
 }  // namespace escala::app

@@ -13,7 +13,7 @@
 namespace escala::app {
 namespace {
 
-// A terminate of more than this share of a group is asked about (and at least one instance is always allowed).
+// More than this share of a group at a time, those under way counted, needs --force; one instance is always allowed.
 constexpr double kTerminateShare = 0.1;
 
 }  // namespace
@@ -28,7 +28,7 @@ int Ctl::set_desired() {
   if (const Status done = client_.call("SetDesiredCapacity", request, none); !done) return fail(done.error());
   std::printf("group %s: desired %d -> %lld\n", options_.group.c_str(), state_of_group_.desiredcapacity(),
               static_cast<long long>(options_.capacity));
-  return options_.wait ? wait_until_settled(client_, {options_.group}, options_.timeout) : finish();
+  return options_.wait ? wait_until_settled(client_, {options_.group}, options_.timeout) : 0;
 }
 
 int Ctl::resume() {
@@ -45,7 +45,7 @@ int Ctl::resume() {
   api::Empty none;
   if (const Status done = client_.call("Resume", request, none); !done) return fail(done.error());
   std::printf("%s: resumed\n", subject().c_str());
-  return finish();
+  return 0;
 }
 
 int Ctl::pause() {
@@ -59,7 +59,7 @@ int Ctl::pause() {
   if (const Status done = client_.call("Pause", request, none); !done) return fail(done.error());
   std::printf("%s: paused until `escala ctl resume%s%s`\n", subject().c_str(), options_.group.empty() ? "" : " ",
               options_.group.c_str());
-  return finish();
+  return 0;
 }
 
 int Ctl::observe() {
@@ -73,7 +73,7 @@ int Ctl::observe() {
   if (const Status done = client_.call("SetObserve", request, none); !done) return fail(done.error());
   std::printf("%s: %s\n", subject().c_str(),
               options_.off ? "decides and acts again" : "decides and explains, but does not act");
-  return finish();
+  return 0;
 }
 
 int Ctl::terminate() {
@@ -91,7 +91,7 @@ int Ctl::terminate() {
       return fail(done.error());
     std::printf("%s: terminating (activity %s)\n", id.c_str(), answer.activity().activityid().c_str());
   }
-  return options_.wait ? wait_until_instances_gone(client_, options_.names, options_.timeout) : finish();
+  return options_.wait ? wait_until_instances_gone(client_, options_.names, options_.timeout) : 0;
 }
 
 int Ctl::protect() {
@@ -107,7 +107,7 @@ int Ctl::protect() {
     for (const std::string& id : ids)
       std::printf("%s: %s\n", id.c_str(), options_.off ? "no longer protected" : "protected from scale-in");
   }
-  return finish();
+  return 0;
 }
 
 int Ctl::remove() {
@@ -118,7 +118,7 @@ int Ctl::remove() {
   api::Empty none;
   if (const Status done = client_.call("DeleteAutoScalingGroup", request, none); !done) return fail(done.error());
   std::printf("group %s: being deleted\n", options_.group.c_str());
-  return options_.wait ? wait_until_gone(client_, options_.group, options_.timeout) : finish();
+  return options_.wait ? wait_until_gone(client_, options_.group, options_.timeout) : 0;
 }
 
 int Ctl::processes(const char* operation, const char* done_word) {
@@ -130,10 +130,13 @@ int Ctl::processes(const char* operation, const char* done_word) {
   if (const Status done = client_.call(operation, request, none); !done) return fail(done.error());
   std::printf("group %s: %s %s\n", options_.group.c_str(), done_word,
               options_.names.empty() ? "all processes" : fmt::format("{}", fmt::join(options_.names, ", ")).c_str());
-  return finish();
+  return 0;
 }
 
 int Ctl::look_up_instances(IdsByGroup& by_group) {
+  for (auto id = options_.names.begin(); id != options_.names.end(); ++id)
+    if (std::find(options_.names.begin(), id, *id) != id)
+      return complain(fmt::format("INSTANCE: {} is given twice", api::shown(*id)), 2);
   api::DescribeAutoScalingInstancesRequest request;
   for (const std::string& id : options_.names) request.add_instanceids(id);
   api::DescribeAutoScalingInstancesResponse answer;
@@ -149,18 +152,30 @@ int Ctl::look_up_instances(IdsByGroup& by_group) {
 }
 
 int Ctl::check_share(const std::string& group, size_t count) {
-  if (options_.force || count <= 1) return 0;
   options_.group = group;
   if (const int code = require_group(); code != 0) return code;
-  int in_service = 0;
-  for (const api::InstanceDetails& instance : state_of_group_.instances())
-    in_service += instance.lifecyclestate() == "InService" ? 1 : 0;
-  if (static_cast<double>(count) <= kTerminateShare * in_service) return 0;
-  const double share = in_service > 0 ? 100.0 * static_cast<double>(count) / in_service : 100.0;
-  return complain(
-      fmt::format("would terminate {} of {} ({:.0f} %) of group {}, limit is {:.0f} % per 5 min; use --force", count,
-                  in_service, share, group, kTerminateShare * 100),
-      1);
+  // All of them or none: what would be refused half-way is refused now.
+  const auto lowered = state_of_group_.desiredcapacity() - static_cast<int64_t>(count);
+  if (options_.decrement && lowered < state_of_group_.minsize())
+    return complain(fmt::format("--decrement: group {} has a desired capacity of {} and a minimum size of {}; without "
+                                "{} instances it would be {}",
+                                group, state_of_group_.desiredcapacity(), state_of_group_.minsize(), count, lowered),
+                    1);
+  size_t in_service = 0, going = 0;
+  for (const api::InstanceDetails& instance : state_of_group_.instances()) {
+    if (instance.lifecyclestate() == "InService") ++in_service;
+    if (instance.lifecyclestate().starts_with("Terminating")) ++going;
+  }
+  const size_t all = in_service + going;
+  if (options_.force || count + going <= 1 ||
+      static_cast<double>(count + going) <= kTerminateShare * static_cast<double>(all))
+    return 0;
+  const double share = 100.0 * static_cast<double>(count + going) / static_cast<double>(std::max<size_t>(all, 1));
+  const std::string more = going > 0 ? fmt::format(" ({} are terminating already)", going) : "";
+  return complain(fmt::format("would terminate {} of {} ({:.0f} %) of group {}{}, limit is {:.0f} % at a time; use "
+                              "--force",
+                              count + going, all, share, group, more, kTerminateShare * 100),
+                  1);
 }
 
 int Ctl::confirm(const IdsByGroup& by_group) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "app/cli_output.h"
 #include "app/commands.h"
 
 namespace {
@@ -51,13 +52,13 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   if (argc < 2) return usage(stderr, 2);
   const std::string_view word = argv[1];
-  if (word == "help" || word == "--help" || word == "-h") return usage(stdout, 0);
+  if (word == "help" || word == "--help" || word == "-h") return escala::app::close_output(usage(stdout, 0));
   if (word == "--version") {
     std::puts("escala " ESCALA_VERSION);
-    return 0;
+    return escala::app::close_output(0);
   }
   for (const Command& command : kCommands)
-    if (command.name == word) return command.run(argc - 1, argv + 1);
+    if (command.name == word) return escala::app::close_output(command.run(argc - 1, argv + 1));
   std::fprintf(stderr, "escala: unknown command '%s'; `escala help` lists them\n", argv[1]);
   return 2;
 }

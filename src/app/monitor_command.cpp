@@ -26,6 +26,7 @@
 #include "base/random.h"
 #include "board/place.h"
 #include "monitor/monitor.h"
+#include "wire/address.h"
 
 namespace escala::app {
 namespace {
@@ -102,6 +103,13 @@ int fail(const Error& error, int code) {
 
 int run(const Wanted& wanted, bool agents_given) {
   set_log_level(wanted.log_level);
+  if (const auto place = wire::parse_host_port(wanted.listen); !place) return fail(place.error().in("--listen"), 2);
+  if (!wanted.advertise.empty()) {
+    const auto place = wire::parse_host_port(wanted.advertise);
+    if (!place) return fail(place.error().in("--advertise"), 2);
+    if (place->port == 0)
+      return fail({ErrorKind::Invalid, "--advertise: agents cannot dial port 0; expected the port that reaches us"}, 2);
+  }
   if (const Status made = make_state_dir(wanted.dir); !made.ok()) return fail(made.error(), 1);
   const SignalPipe signals(/*children=*/false);
   auto agents = static_cast<size_t>(wanted.agents);
@@ -117,7 +125,11 @@ int run(const Wanted& wanted, bool agents_given) {
 
   MonitorOptions options;
   options.listen = wanted.listen;
-  if (!wanted.certificate.empty()) options.tls = wire::TlsFiles{wanted.certificate, wanted.key, wanted.authority};
+  if (!wanted.certificate.empty()) {
+    options.tls = TlsFiles{wanted.certificate, wanted.key, wanted.authority};
+    if (const std::string fault = validity_fault(wanted.certificate); !fault.empty())
+      log_warning("monitor", "certificate '{}' {}: agents will refuse it", wanted.certificate, fault);
+  }
   auto board = board::board_of(wanted.dir, wanted.board);
   if (!board.ok()) return fail(board.error(), 2);
   options.board = *board;

@@ -7,13 +7,17 @@
 // Stop: control first, so that nothing decides on a dying monitor's readings; then the monitor. Instances run on.
 #include <signal.h>
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "app/children.h"
+#include "app/cli_output.h"
 #include "app/cli_parse.h"
 #include "app/commands.h"
 #include "app/state_dir.h"
+#include "base/lock_file.h"
 #include "base/log.h"
 
 namespace escala::app {
@@ -21,9 +25,10 @@ namespace escala::app {
 int run_serve(int argc, char** argv) {
   CLI::App cli{"Runs monitor and control as two children and starts again whichever dies.", "escala serve"};
   std::string dir = default_state_dir();
-  std::string listen, monitor_listen, agent, provider;
+  std::string agent, provider;
+  std::optional<std::string> listen, monitor_listen;
   cli.add_option("--state-dir", dir, "Where everything is kept")->capture_default_str();
-  cli.add_option("--listen", listen, "control: address:port of the HTTP door");
+  may_be_empty(cli.add_option("--listen", listen, "control: address:port of the HTTP door; empty: none"));
   cli.add_option("--monitor-listen", monitor_listen, "monitor: address:port of the gRPC door");
   cli.add_option("--agent", agent, "Path of escala-agent");
   cli.add_option("--provider", provider, "control: where instances run, process or ec2");
@@ -31,14 +36,17 @@ int run_serve(int argc, char** argv) {
   cli.add_option("--monitor-option", monitor_more, "Passed on to `escala monitor`; may be given often");
   cli.add_option("--control-option", control_more, "Passed on to `escala control`; may be given often");
   if (const auto code = parse_command_line(cli, argc, argv)) return *code;
-  if (const Status made = make_state_dir(dir); !made.ok()) {
-    std::fprintf(stderr, "escala: %s\n", made.error().message.c_str());
-    return 1;
-  }
+  if (const Status made = make_state_dir(dir); !made.ok())
+    return complain(made.error().message, made.error().kind == ErrorKind::Invalid ? 2 : 1);
+  const auto lock = take_lock_file(dir + "/serve.lock", "state directory " + dir);
+  if (!lock.ok()) return complain(lock.error().message, 1);
+  if (listen && listen == monitor_listen && !listen->ends_with(":0"))
+    return complain(fmt::format("--listen and --monitor-listen: both are {}; expected two addresses", *listen), 2);
 
-  const auto arguments = [&](const char* command, const std::string& address, const std::vector<std::string>& more) {
+  const auto arguments = [&](const char* command, const std::optional<std::string>& address,
+                             const std::vector<std::string>& more) {
     std::vector<std::string> out{own_path(), command, "--state-dir", dir};
-    if (!address.empty()) out.insert(out.end(), {"--listen", address});
+    if (address) out.insert(out.end(), {"--listen", *address});
     out.insert(out.end(), more.begin(), more.end());
     return out;
   };

@@ -163,7 +163,8 @@ Result<AwsSettings> find_settings(AwsEnvironment environment, std::string region
   if (region.empty()) region = out.setting("region").value_or("");
   if (region.empty())
     return Error{ErrorKind::Invalid,
-                 "no region; expected --region, AWS_REGION, AWS_DEFAULT_REGION or region in the profile"};
+                 "no region; expected --ec2-region of `escala control`, AWS_REGION, AWS_DEFAULT_REGION or region in "
+                 "the profile"};
   if (!is_region(region))
     return Error{ErrorKind::Invalid, fmt::format("'{}' is no region; expected a name such as eu-central-1", region)};
   out.region = region;

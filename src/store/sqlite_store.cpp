@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/lock_file.h"
 #include "base/log.h"
 
 namespace escala {
@@ -45,38 +45,19 @@ Status check_directory(const std::string& dir) {
   return ok_status();
 }
 
-// The kernel gives the lock back when we die, however we die. Not inherited: instances outlive us.
-Result<int> lock_directory(const std::string& dir) {
-  const std::string path = dir + "/lock";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return system_error(path);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    char pid[32] = {};
-    const ssize_t n = ::pread(fd, pid, sizeof pid - 1, 0);
-    ::close(fd);
-    return Error{ErrorKind::Conflict, fmt::format("state directory {} is locked by pid {}", dir,
-                                                  n > 0 ? std::string(pid, std::strcspn(pid, "\n")) : "(unknown)")};
-  }
-  const std::string pid = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0)
-    log_warning("store", "{}: {} (the lock holds, but does not name us)", path, std::strerror(errno));
-  return fd;
-}
-
 }  // namespace
 
-SqliteStore::SqliteStore(std::string path, SqliteStoreOptions options, int lock_fd)
-    : path_(std::move(path)), options_(std::move(options)), lock_fd_(lock_fd) {}
+SqliteStore::SqliteStore(std::string path, SqliteStoreOptions options, Descriptor lock)
+    : path_(std::move(path)), options_(std::move(options)), lock_(std::move(lock)) {}
 
 SqliteStore::~SqliteStore() {
-  db_.reset();
-  ::close(lock_fd_);
+  db_.reset();  // before the lock
 }
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir, SqliteStoreOptions options) {
   ESCALA_TRY(check_directory(dir));
-  ESCALA_ASSIGN(const int lock_fd, lock_directory(dir));
-  std::unique_ptr<SqliteStore> store(new SqliteStore(dir + "/escala.db", std::move(options), lock_fd));
+  ESCALA_ASSIGN(Descriptor lock, take_lock_file(dir + "/lock", "state directory " + dir));
+  std::unique_ptr<SqliteStore> store(new SqliteStore(dir + "/escala.db", std::move(options), std::move(lock)));
   const std::string& path = store->path_;
   if (::access(path.c_str(), F_OK) != 0) {
     if (errno != ENOENT) return system_error(path);

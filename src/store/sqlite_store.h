@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "store/image.h"
 #include "store/sqlite_db.h"
 #include "store/store.h"
@@ -55,7 +56,7 @@ class SqliteStore final : public Store {
     std::vector<Result<Revision>> answers;
     bool done = false;
   };
-  SqliteStore(std::string path, SqliteStoreOptions options, int lock_fd);
+  SqliteStore(std::string path, SqliteStoreOptions options, Descriptor lock);
   void commit_all(const std::deque<Waiting*>& round);
   Status write(const StagedCommit& staged);
   Status reopen();
@@ -64,7 +65,7 @@ class SqliteStore final : public Store {
 
   const std::string path_;
   const SqliteStoreOptions options_;
-  const int lock_fd_;
+  const Descriptor lock_;
 
   std::mutex queue_mutex_;
   std::condition_variable queue_moved_;

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "base/tls_files.h"
 #include "wire/event_loop.h"
 #include "wire/limits.h"
 
@@ -44,9 +45,7 @@ struct GrpcStatus {
 };
 
 // TLS settings of either side; absent files = plaintext, which servers allow on loopback only.
-struct TlsFiles {
-  std::string certificate, key, authority;  // PEM; with `authority` the peer must show a certificate signed by it
-};
+using escala::TlsFiles;
 
 // --- server
 // --------------------------------------------------------------------------------------------------------------

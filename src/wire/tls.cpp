@@ -58,6 +58,7 @@ void set_common(SSL_CTX* context) {
 }
 
 Status load(SSL_CTX* context, const TlsFiles& files) {
+  ESCALA_TRY(check_tls_files(files));
   if (!files.certificate.empty()) {
     if (SSL_CTX_use_certificate_chain_file(context, files.certificate.c_str()) != 1)
       return file_error("certificate", files.certificate);

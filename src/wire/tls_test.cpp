@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -47,6 +48,14 @@ class Workshop {
     save(name, made.get(), key.get());
     return {file(name + ".pem"), file(name + ".key"), file("ca.pem")};
   }
+  // A key under a pass phrase.
+  std::string locked(const std::string& name) {
+    const std::unique_ptr<FILE, Free> secret(std::fopen(file(name).c_str(), "we"));
+    chmod(file(name).c_str(), 0600);
+    unsigned char phrase[] = "phrase";
+    PEM_write_PrivateKey(secret.get(), ca_key_.get(), EVP_aes_128_cbc(), phrase, sizeof phrase - 1, nullptr, nullptr);
+    return file(name);
+  }
 
  private:
   void make_authority(const std::string& name, Key& key, Certificate& certificate) {
@@ -85,6 +94,7 @@ class Workshop {
     const std::unique_ptr<FILE, Free> pem(std::fopen(file(name + ".pem").c_str(), "we"));
     PEM_write_X509(pem.get(), certificate);
     const std::unique_ptr<FILE, Free> secret(std::fopen(file(name + ".key").c_str(), "we"));
+    chmod(file(name + ".key").c_str(), 0600);
     PEM_write_PrivateKey(secret.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
   }
 
@@ -184,6 +194,11 @@ TEST_F(Tls, TheClientKnowsTheServerToo) {
   EXPECT_FALSE(identity(trusts_other));
 }
 
+TEST_F(Tls, ACertificateOutOfDateIsTold) {
+  EXPECT_EQ(validity_fault(shop.make("good", "IP:127.0.0.1").certificate), "");
+  EXPECT_EQ(validity_fault(shop.make("old", "IP:127.0.0.1", false, -1).certificate).substr(0, 13), "expired on 20");
+}
+
 TEST_F(Tls, FilesThatDoNotServeAreNamed) {
   const TlsFiles good = shop.make("good", "IP:127.0.0.1"), another = shop.make("another", "IP:127.0.0.1");
   const auto refused = [&](TlsFiles files, const std::string& name) {
@@ -196,6 +211,15 @@ TEST_F(Tls, FilesThatDoNotServeAreNamed) {
   refused({good.certificate, another.key, good.authority}, another.key);
   refused({good.certificate, good.key, "/nowhere.pem"}, "/nowhere.pem");
   refused({"", good.key, good.authority}, "certificate");
+  refused({good.key, good.key, good.authority}, "holds no certificate in PEM form");
+  refused({good.certificate, good.certificate, good.authority}, "everybody may read it");
+  chmod(good.certificate.c_str(), 0600);
+  refused({good.certificate, good.certificate, good.authority}, "holds no private key in PEM form");
+  const std::string pipe = shop.file("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  refused({pipe, good.key, good.authority}, "'" + pipe + "': is no plain file");
+  refused({good.certificate, pipe, good.authority}, "'" + pipe + "': is no plain file");
+  refused({good.certificate, shop.locked("locked"), good.authority}, "is encrypted");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 import urllib.error
@@ -175,11 +176,29 @@ def wrong_input_says_what_where_and_what_was_expected(bin_dir):
         assert "mode 0644 lets everybody" in out and "DB_PASSWORD" in out and "hunter2" not in out, out
         os.chmod(path, 0o600)
         assert "lets everybody" not in manager.run("apply", "-f", path, "--dry-run", code=None)
+        with open(path, "w") as f:
+            f.write("version: 1\nAutoScalingGroups:\n  - AutoScalingGroupName: web\n    MinSize: 1\n    MaxSize: 1\n"
+                    "    LaunchConfiguration: {Process: {Command: [/nonexistent/x]}}\n")
+        out = manager.run("apply", "-f", path, "--wait", "--timeout", "3s", code=1)
+        assert "warning: " in out and "command '/nonexistent/x' is not found" in out, out
+        assert "web: 0 of 1 in service" in out and "(failed: " in out, out
         assert "did you mean" in manager.run("ctl", "grups", code=2)
         assert "not found" in manager.run("ctl", "explain", "nobody", code=1)
         # A second controller on the same directory is refused, with the pid of the first.
         out = manager.run("control", "--listen", "127.0.0.1:0", code=1)
         assert str(manager.child("control")) in out and "locked" in out, out
+        out = manager.run("serve", "--listen", "127.0.0.1:0", code=1)
+        assert f"locked by pid {manager.serve.pid}" in out, out
+        # What could not be printed whole is an error, unless the reader wanted no more.
+        export = [manager.escala, "ctl", "export", "--state-dir", manager.dir]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(export, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert done.returncode == 1 and "not whole" in done.stderr, done
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(export, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        os.close(writer)
+        assert done.returncode == 0 and done.stderr == "", done
 
 
 if __name__ == "__main__":
