@@ -32,6 +32,8 @@ class Gate;
 class GroupCache;
 struct Caller;
 
+enum class LoadBalancer : uint8_t { None, Haproxy, TargetGroups };
+
 struct Context {
   Store& store;
   LiveTable& live;
@@ -43,11 +45,11 @@ struct Context {
   // Of the request at hand. No caller: the owner, over the unix socket, who may do everything.
   const Caller* caller = nullptr;
   std::string request_id;
-  std::string from;                              // "127.0.0.1:40312", "unix"
-  bool ec2_is_elsewhere = false;                 // instances are EC2's: what is there is EC2's to tell
-  bool balanced = false;                         // there is a load balancer to attach groups to
-  Duration launch_wait{0};                       // how long LaunchInstances may wait for the provider's answer
-  std::function<uint64_t()> seed = system_seed;  // of ids and tokens; a simulation gives its own
+  std::string from;                                 // "127.0.0.1:40312", "unix"
+  bool ec2_is_elsewhere = false;                    // instances are EC2's: what is there is EC2's to tell
+  LoadBalancer load_balancer = LoadBalancer::None;  // that groups can be attached to
+  Duration launch_wait{0};                          // how long LaunchInstances may wait for the provider's answer
+  std::function<uint64_t()> seed = system_seed;     // of ids and tokens; a simulation gives its own
 };
 
 using Failure = std::optional<ApiError>;  // nullopt: all went well

@@ -481,7 +481,7 @@ Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions 
                                              .clock = clock,
                                              .history = options.history,
                                              .ec2_is_elsewhere = options.ec2_is_elsewhere,
-                                             .balanced = options.balanced,
+                                             .load_balancer = options.load_balancer,
                                              .launch_wait = kLaunchWait},
                                      std::move(options))) {}
 

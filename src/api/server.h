@@ -33,9 +33,9 @@ struct ServerOptions {
   std::string audit_dir;                 // where the audit log is; empty = none is kept
   GateOptions gate = {};
   bool allow_unsigned_loopback = false;
-  history::History* history = nullptr;  // must outlive the server; null: no metrics are kept
-  bool ec2_is_elsewhere = false;        // instances are EC2's: EC2's Describe operations are not answered
-  bool balanced = false;                // a load balancer is configured: traffic sources can be attached
+  history::History* history = nullptr;              // must outlive the server; null: no metrics are kept
+  bool ec2_is_elsewhere = false;                    // instances are EC2's: EC2's Describe operations are not answered
+  LoadBalancer load_balancer = LoadBalancer::None;  // that traffic sources can be attached to
   std::vector<std::string> host_names;  // besides localhost, 127.0.0.1 and [::1], which names a Host field may have
   Duration head_deadline{10s};
   Duration body_deadline{30s};  // of a body of the largest size; small ones get their share, at least head_deadline

@@ -25,11 +25,19 @@ std::string type_of(const Source& source) {
 
 Failure check_source(const Context& context, const TrafficSource& source) {
   if (source.type != kLoadBalancer && source.type != kTargetGroup)
-    return validation_error(fmt::format(
-        "Traffic source type '{}': only elb and elbv2 are served here, as backends of HAProxy", shown(source.type)));
-  if (!context.balanced)
+    return validation_error(
+        fmt::format("Traffic source type '{}': only elb and elbv2 are served here", shown(source.type)));
+  if (context.load_balancer == LoadBalancer::None)
     return validation_error(
         "No load balancer is configured: start the manager with --haproxy-socket PATH, HAProxy's runtime socket");
+  const bool target_group =
+      source.identifier.starts_with("arn:") && source.identifier.find(":targetgroup/") != std::string::npos;
+  if (context.load_balancer == LoadBalancer::TargetGroups && (source.type != kTargetGroup || !target_group))
+    return validation_error(
+        fmt::format("Traffic source '{}': instances of EC2 are registered with target groups; expected the ARN of one. "
+                    "Classic Load "
+                    "Balancers are not supported",
+                    shown(source.identifier)));
   return std::nullopt;
 }
 

@@ -273,7 +273,7 @@ TEST_F(Upkeep, LifetimeMaintenancePolicyAndRebalanceAreSettingsOfTheGroup) {
 TEST_F(Upkeep, TrafficSourcesInTheirThreeSpellings) {
   EXPECT_THAT(refused("AttachLoadBalancers", R"("LoadBalancerNames":["web"])"),
               HasSubstr("No load balancer is configured"));
-  context_.balanced = true;
+  context_.load_balancer = LoadBalancer::Haproxy;
   EXPECT_THAT(refused("AttachTrafficSources", R"("TrafficSources":[{"Identifier":"x","Type":"vpc-lattice"}])"),
               HasSubstr("only elb and elbv2"));
   EXPECT_THAT(refused("AttachTrafficSources", R"("TrafficSources":[{"Type":"elb"}])"), HasSubstr("dentifier"));

@@ -46,6 +46,7 @@
 #include "provider/worker_queue.h"
 #include "store/records.h"
 #include "store/sqlite_store.h"
+#include "traffic/haproxy.h"
 
 namespace escala::app {
 namespace {
@@ -163,6 +164,7 @@ void tell_aws_clients(const Wanted& wanted, uint16_t port, const api::Context& c
 
 // One list of 10,000 instances of EC2 is ten calls, and calls are limited; a list of processes costs nothing.
 constexpr double kInventorySeconds = 5, kEc2InventorySeconds = 30;
+constexpr Duration kTargetGroupPeriod{5s};  // one call a target group
 
 struct Chosen {
   std::shared_ptr<Driver> driver;
@@ -200,7 +202,10 @@ api::ServerOptions server_options_of(const Wanted& wanted) {
   options.listen = wanted.listen;
   options.allow_unsigned_loopback = wanted.unsigned_changes;
   options.ec2_is_elsewhere = wanted.provider == "ec2";
-  options.balanced = !wanted.haproxy_socket.empty();
+  if (!wanted.haproxy_socket.empty())
+    options.load_balancer = api::LoadBalancer::Haproxy;
+  else if (wanted.provider == "ec2")
+    options.load_balancer = api::LoadBalancer::TargetGroups;
   options.tls_certificate = wanted.tls_certificate;
   options.tls_key = wanted.tls_key;
   options.host_names = wanted.host_names;
@@ -265,9 +270,14 @@ int run(const Wanted& wanted) {
 
   HelperOptions helper_options;
   helper_options.state_dir = wanted.dir;
-  helper_options.haproxy_socket = wanted.haproxy_socket;
+  if (!wanted.haproxy_socket.empty()) {
+    helper_options.balancer = std::make_unique<traffic::Haproxy>(wanted.haproxy_socket);
+  } else if (chosen->ec2.target_groups) {
+    helper_options.balancer = std::move(chosen->ec2.target_groups);
+    helper_options.balancer_period = kTargetGroupPeriod;
+  }
   helper_options.history = kept;
-  const auto helpers = start_helpers(**store, clock, helper_options);
+  const auto helpers = start_helpers(**store, clock, std::move(helper_options));
   if (!helpers.ok()) return fail(helpers.error());
 
   server_options.history = kept;

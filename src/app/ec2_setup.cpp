@@ -76,6 +76,7 @@ Result<Ec2Setup> make_ec2(const Ec2Wanted& wanted, const std::string& state_dir,
     out.join_hash = [secret = *secret](const Token& launch) { return secret.hash_of(launch); };
     log_info("ec2", "agents are fetched from port {}, SHA-256 {}", out.door->port(), out.door->sha256());
   }
+  ESCALA_ASSIGN(out.target_groups, make_target_groups(settings, options.http, options.credentials, options.clock));
   out.driver = std::make_shared<Ec2Driver>(std::move(options));
   log_info("ec2", "region {}, endpoint {}", settings.region, settings.endpoint("ec2"));
   return out;

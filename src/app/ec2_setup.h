@@ -8,6 +8,7 @@
 
 #include "app/agent_door.h"
 #include "app/join_secret.h"
+#include "app/target_groups.h"
 #include "base/time.h"
 #include "board/board.h"
 #include "provider/ec2_driver.h"
@@ -26,6 +27,7 @@ struct Ec2Setup {
   std::shared_ptr<Ec2Driver> driver;
   std::unique_ptr<AgentDoor> door;                         // null without bootstrap
   std::function<board::JoinHash(const Token&)> join_hash;  // empty without bootstrap
+  std::unique_ptr<TargetGroups> target_groups;
 };
 
 // Invalid, with what was expected, when a setting is missing; credentials are looked for at the first call.

@@ -11,6 +11,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -21,7 +22,6 @@
 namespace escala::app {
 namespace {
 
-constexpr Duration kTrafficPeriod{500ms};
 constexpr Duration kNoticePeriod{250ms};
 constexpr Duration kHistoryPeriod{1s};
 constexpr size_t kSecretBytes = 32;
@@ -80,16 +80,16 @@ class Threads final : public Helpers {
 
 }  // namespace
 
-Result<std::unique_ptr<Helpers>> start_helpers(Store& store, const SystemClock& clock, const HelperOptions& options) {
+Result<std::unique_ptr<Helpers>> start_helpers(Store& store, const SystemClock& clock, HelperOptions options) {
   ESCALA_ASSIGN(const std::string secret, notify_secret(options.state_dir + "/notify.key"));
   auto threads = std::make_unique<Threads>();
   const auto courier = std::make_shared<notify::Courier>(store, secret);
   threads->run(kNoticePeriod, [courier, &clock] { courier->round(clock.now(), clock.wall_now()); });
   if (history::History* history = options.history; history != nullptr)
     threads->run(kHistoryPeriod, [history, &clock] { (void)history->tend(clock.now()); });  // says itself what fails
-  if (!options.haproxy_socket.empty()) {
-    const auto keeper = std::make_shared<traffic::Keeper>(store, options.haproxy_socket);
-    threads->run(kTrafficPeriod, [keeper, &clock] { keeper->tend(clock.now()); });
+  if (options.balancer) {
+    const auto keeper = std::make_shared<traffic::Keeper>(store, std::move(options.balancer));
+    threads->run(options.balancer_period, [keeper, &clock] { keeper->tend(clock.now()); });
   }
   return std::unique_ptr<Helpers>(std::move(threads));
 }

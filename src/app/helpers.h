@@ -10,12 +10,14 @@
 #include "base/time.h"
 #include "history/history.h"
 #include "store/store.h"
+#include "traffic/balancer.h"
 
 namespace escala::app {
 
 struct HelperOptions {
-  std::string state_dir;       // notify.key: the secret that notifications are signed with, made at the first start
-  std::string haproxy_socket;  // empty = no load balancer
+  std::string state_dir;  // notify.key: the secret that notifications are signed with, made at the first start
+  std::unique_ptr<traffic::Balancer> balancer;  // null = no load balancer
+  Duration balancer_period{500ms};
   history::History* history = nullptr;
 };
 
@@ -27,6 +29,6 @@ class Helpers {
 };
 
 // Store, clock and history must outlive them.
-Result<std::unique_ptr<Helpers>> start_helpers(Store& store, const SystemClock& clock, const HelperOptions& options);
+Result<std::unique_ptr<Helpers>> start_helpers(Store& store, const SystemClock& clock, HelperOptions options);
 
 }  // namespace escala::app

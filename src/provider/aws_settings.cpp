@@ -136,13 +136,13 @@ std::optional<std::string> AwsSettings::setting(const std::string& name) const {
   return value->second;
 }
 
-std::string AwsSettings::endpoint(const std::string& service) const {
+std::string AwsSettings::endpoint(const std::string& service, const std::string& host) const {
   std::string upper = service;
   for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   for (const std::string& name : {"AWS_ENDPOINT_URL_" + upper, std::string("AWS_ENDPOINT_URL")})
     if (auto url = environment(name)) return *url;
   if (auto url = setting("endpoint_url")) return *url;
-  return fmt::format("https://{}.{}.{}", service, region, domain_of(region));
+  return fmt::format("https://{}.{}.{}", host.empty() ? service : host, region, domain_of(region));
 }
 
 Result<AwsSettings> find_settings(AwsEnvironment environment, std::string region, std::string profile) {

@@ -40,7 +40,8 @@ struct AwsSettings {
   std::string profile = "default";  // AWS_PROFILE, AWS_DEFAULT_PROFILE
   std::string region;               // AWS_REGION, AWS_DEFAULT_REGION, profile
   // AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, the profile's endpoint_url, else https://<service>.<region>.<domain>.
-  std::string endpoint(const std::string& service) const;
+  // `host`: the first part of that name where it is another than the service's in lower case.
+  std::string endpoint(const std::string& service, const std::string& host = "") const;
   std::optional<std::string> setting(const std::string& name) const;  // of the profile
 };
 // Invalid without a region, or with a bad endpoint. `region` and `profile`: as given on the command line, may be empty.

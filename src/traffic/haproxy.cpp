@@ -16,6 +16,19 @@
 namespace escala::traffic {
 namespace {
 
+// Of the names of a group's servers; others in the backend, another group's too, are left alone. FNV-1a: the same on
+// every machine and in every version.
+std::string prefix_of(const GroupName& group) {
+  uint32_t hash = 2166136261U;
+  for (const char c : group.str()) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return fmt::format("escala-{:08x}-", hash);
+}
+
+bool good_name(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+                              std::string_view::npos;
+}
+
 std::string trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
   while (!text.empty() && (text.front() == '\n' || text.front() == ' ')) text.remove_prefix(1);
@@ -116,24 +129,54 @@ Result<std::vector<Server>> parse_stat(const std::string& answer, const std::str
   return servers;
 }
 
-Result<std::vector<Server>> Haproxy::servers(const std::string& backend) const {
+std::string backend_of(const TrafficSource& source) {
+  const std::string& text = source.identifier;
+  // arn:aws:elasticloadbalancing:region:account:targetgroup/NAME/id
+  constexpr std::string_view kMark = ":targetgroup/";
+  const size_t at = text.find(kMark);
+  if (!text.starts_with("arn:") || at == std::string::npos) return text;
+  const size_t start = at + kMark.size();
+  return text.substr(start, text.find('/', start) - start);
+}
+
+Result<std::string> Haproxy::place_of(const TrafficSource& source) const {
+  std::string backend = backend_of(source);
+  if (!good_name(backend)) return Error{ErrorKind::Invalid, "no name of a backend: " + backend};
+  return backend;
+}
+
+std::string Haproxy::name_of(const GroupName& group, const InstanceId& instance) const {
+  return prefix_of(group) + instance.str();
+}
+
+bool Haproxy::registered_for(const GroupName& group, const std::string& name) const {
+  return name.starts_with(prefix_of(group));
+}
+
+Result<std::vector<Server>> Haproxy::servers(const std::string& backend) {
   ESCALA_ASSIGN(const std::string answer, ask("show stat"));
   return parse_stat(answer, backend);
 }
 
-Status Haproxy::add(const std::string& backend, const std::string& name, const std::string& address) const {
-  const std::string server = backend + "/" + name;
-  ESCALA_TRY(
-      tell(fmt::format("add server {} {} check inter 1s fall 3 rise 1", server, address), "New server registered"));
-  ESCALA_TRY(tell("enable health " + server, ""));
-  return tell("enable server " + server, "");
+std::vector<Status> Haproxy::add(const std::string& backend, std::span<const NewServer> servers) {
+  const auto add_one = [&](const NewServer& one) -> Status {
+    if (!good_name(one.name)) return Error{ErrorKind::Invalid, fmt::format("'{}' can be no server's name", one.name)};
+    const std::string server = backend + "/" + one.name;
+    ESCALA_TRY(tell(fmt::format("add server {} {} check inter 1s fall 3 rise 1", server, one.address),
+                    "New server registered"));
+    ESCALA_TRY(tell("enable health " + server, ""));
+    return tell("enable server " + server, "");
+  };
+  std::vector<Status> out;
+  for (const NewServer& one : servers) out.push_back(add_one(one));
+  return out;
 }
 
-Status Haproxy::drain(const std::string& backend, const std::string& name) const {
+Status Haproxy::drain(const std::string& backend, const std::string& name) {
   return tell(fmt::format("set server {}/{} state drain", backend, name), "");
 }
 
-Status Haproxy::remove(const std::string& backend, const std::string& name) const {
+Status Haproxy::remove(const std::string& backend, const std::string& name) {
   const std::string server = backend + "/" + name;
   ESCALA_TRY(tell(fmt::format("set server {} state maint", server), ""));
   return tell("del server " + server, "Server deleted");

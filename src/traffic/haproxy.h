@@ -1,5 +1,5 @@
 // HAProxy through its runtime socket (level admin): the servers of a backend, as dynamic servers that come and go with
-// the group's instances. One command a connection, as HAProxy has it; blocking, with a deadline; any thread.
+// the group's instances. One command a connection, as HAProxy has it.
 #pragma once
 
 #include <string>
@@ -8,32 +8,33 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "traffic/balancer.h"
 
 namespace escala::traffic {
 
 inline constexpr Duration kSocketDeadline{2s};
 inline constexpr size_t kMaxAnswerBytes = 8 << 20;
 
-enum class ServerState : uint8_t { Unproven, Up, Down, Draining, Maintenance };
+// The backend that an identifier names: its own name, that of a load balancer, or that within a target group's ARN.
+std::string backend_of(const TrafficSource& source);
 
-struct Server {
-  std::string name;
-  std::string address;  // "127.0.0.1:8080"
-  ServerState state = ServerState::Unproven;
-  int sessions = 0;  // under way
-};
-
-class Haproxy {
+// Names of servers: "escala-", a hash of the group's name, "-", the instance's id; others in the backend are left
+// alone.
+class Haproxy final : public Balancer {
  public:
   explicit Haproxy(std::string socket) : socket_(std::move(socket)) {}
 
-  // NotFound when there is no such backend.
-  Result<std::vector<Server>> servers(const std::string& backend) const;
-  // Adds, checks and enables it. Names: [A-Za-z0-9_.-]; address: "host:port", an IP address.
-  Status add(const std::string& backend, const std::string& name, const std::string& address) const;
-  Status drain(const std::string& backend, const std::string& name) const;
-  // Takes it out for good. Unavailable while HAProxy still has connections of it.
-  Status remove(const std::string& backend, const std::string& name) const;
+  Result<std::string> place_of(const TrafficSource& source) const override;
+  std::string name_of(const GroupName& group, const InstanceId& instance) const override;
+  bool registered_for(const GroupName& group, const std::string& name) const override;
+  bool needs_address() const override { return true; }
+  bool takes_back() const override { return false; }
+
+  Result<std::vector<Server>> servers(const std::string& backend) override;
+  // Adds, checks and enables them. Names: [A-Za-z0-9_.-].
+  std::vector<Status> add(const std::string& backend, std::span<const NewServer> servers) override;
+  Status drain(const std::string& backend, const std::string& name) override;
+  Status remove(const std::string& backend, const std::string& name) override;
 
  private:
   Result<std::string> ask(const std::string& command) const;

@@ -13,19 +13,6 @@
 namespace escala::traffic {
 namespace {
 
-// Of the names of a group's servers; others in the backend, another group's too, are left alone. FNV-1a: the same on
-// every machine and in every version.
-std::string prefix_of(const GroupName& group) {
-  uint32_t hash = 2166136261U;
-  for (const char c : group.str()) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
-  return fmt::format("escala-{:08x}-", hash);
-}
-
-bool good_name(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
-                              std::string_view::npos;
-}
-
 // The less healthy of two words counts.
 TrafficHealth worse(TrafficHealth a, TrafficHealth b) {
   const auto rank = [](TrafficHealth h) {
@@ -46,19 +33,8 @@ TrafficHealth worse(TrafficHealth a, TrafficHealth b) {
 
 }  // namespace
 
-std::string backend_of(const TrafficSource& source) {
-  const std::string& text = source.identifier;
-  // arn:aws:elasticloadbalancing:region:account:targetgroup/NAME/id
-  constexpr std::string_view kMark = ":targetgroup/";
-  const size_t at = text.find(kMark);
-  if (!text.starts_with("arn:") || at == std::string::npos) return text;
-  const size_t start = at + kMark.size();
-  return text.substr(start, text.find('/', start) - start);
-}
-
 struct Keeper::Work {
   const Group& group;
-  std::string prefix;  // of its servers' names
   TimePoint now;
   std::map<std::string, Instance> instances;  // by the name of their server
   std::map<InstanceId, TrafficHealth> words;
@@ -67,8 +43,12 @@ struct Keeper::Work {
   bool asked = true;  // every source answered
 };
 
+bool Keeper::is_ours(const Work& work, const std::string& name) const {
+  return work.instances.contains(name) || balancer_->registered_for(work.group.name, name);
+}
+
 void Keeper::tend_server(Work& work, const std::string& backend, const Server& server) {
-  if (!server.name.starts_with(work.prefix)) return;
+  if (!is_ours(work, server.name)) return;
   const auto found = work.instances.find(server.name);
   const bool wanted = found != work.instances.end() && wants_traffic(work.group, found->second);
   const auto say = [&](TrafficHealth health) {
@@ -86,9 +66,15 @@ void Keeper::tend_server(Work& work, const std::string& backend, const Server& s
         return say(TrafficHealth::Registering);
       case ServerState::Draining:
       case ServerState::Maintenance:
-        break;  // it left and came back (standby): taken out and registered anew
+        break;  // it left and came back (standby): registered anew, where need be taken out before
     }
     say(TrafficHealth::Registering);
+    if (balancer_->takes_back()) {
+      const NewServer again{server.name, found->second.address};
+      if (const Status added = balancer_->add(backend, {&again, 1}).front(); !added.ok())
+        log_info("traffic", "group {}: {}", work.group.name, added.error().message);
+      return;
+    }
   } else {
     say(TrafficHealth::Draining);
   }
@@ -97,9 +83,9 @@ void Keeper::tend_server(Work& work, const std::string& backend, const Server& s
   const bool overdue = !gone && work.now >= found->second.state_since + work.group.drain_timeout;
   const bool idle = server.sessions == 0;
   if (server.state == ServerState::Up || server.state == ServerState::Unproven) {
-    done = haproxy_.drain(backend, server.name);
+    done = balancer_->drain(backend, server.name);
   } else if (idle || overdue || gone || wanted) {
-    done = haproxy_.remove(backend, server.name);
+    done = balancer_->remove(backend, server.name);
     if (done.ok() && !gone) work.words.erase(found->second.id);
   }
   if (!done.ok()) log_info("traffic", "group {}: {}", work.group.name, done.error().message);
@@ -109,10 +95,8 @@ void Keeper::tend_source(Work& work, const TrafficSource& source, bool attached)
   state::TrafficState::Source told;
   told.set_type(source.type);
   told.set_identifier(source.identifier);
-  const std::string backend = backend_of(source);
-  auto servers = good_name(backend)
-                     ? haproxy_.servers(backend)
-                     : Result<std::vector<Server>>(Error{ErrorKind::Invalid, "no name of a backend: " + backend});
+  const Result<std::string> place = balancer_->place_of(source);
+  auto servers = place.ok() ? balancer_->servers(*place) : Result<std::vector<Server>>(place.error());
   if (!servers.ok()) {
     work.asked = false;
     // Of a source that was detached and does not exist any more nothing is left to be drained.
@@ -130,12 +114,12 @@ void Keeper::tend_source(Work& work, const TrafficSource& source, bool attached)
     // Drained as if nobody of it were wanted.
     int left = 0;
     for (const Server& server : *servers) {
-      if (!server.name.starts_with(work.prefix)) continue;
+      if (!is_ours(work, server.name)) continue;
       ++left;
       const bool out = server.state != ServerState::Up && server.state != ServerState::Unproven;
-      const Status done = out && server.sessions == 0 ? haproxy_.remove(backend, server.name)
+      const Status done = out && server.sessions == 0 ? balancer_->remove(*place, server.name)
                           : out                       ? Status{}
-                                                      : haproxy_.drain(backend, server.name);
+                                                      : balancer_->drain(*place, server.name);
       if (!done.ok()) log_info("traffic", "group {}: {}", work.group.name, done.error().message);
     }
     if (left == 0) return;
@@ -145,9 +129,12 @@ void Keeper::tend_source(Work& work, const TrafficSource& source, bool attached)
   }
   for (const Server& server : *servers) {
     known[server.name] = server.state;
-    tend_server(work, backend, server);
+    tend_server(work, *place, server);
+    if (server.state != ServerState::Up && !server.detail.empty() && work.instances.contains(server.name))
+      told.set_error(fmt::format("{}: {}", server.name, server.detail));
   }
   int missing = 0, healthy = 0, serving = 0;
+  std::vector<NewServer> fresh;
   for (const auto& [name, instance] : work.instances) {
     if (!wants_traffic(work.group, instance)) continue;
     if (is_serving(instance.state)) ++serving;
@@ -158,18 +145,22 @@ void Keeper::tend_source(Work& work, const TrafficSource& source, bool attached)
     }
     ++missing;
     if (has(work.group.suspended, Process::AddToLoadBalancer)) continue;
-    if (instance.address.empty() || !good_name(name)) {
+    if (balancer_->needs_address() && instance.address.empty()) {
       told.set_error(fmt::format("instance {} has no address (ServicePort of its launch configuration)", instance.id));
       continue;
     }
-    const Status added = haproxy_.add(backend, name, instance.address);
-    if (!added.ok()) {
-      told.set_error(added.error().message);
+    fresh.push_back({name, instance.address});
+  }
+  const std::vector<Status> added = balancer_->add(*place, fresh);
+  for (size_t i = 0; i < fresh.size(); ++i) {
+    if (!added[i].ok()) {
+      told.set_error(added[i].error().message);
       continue;
     }
-    log_info("traffic", "group {}: {} is registered with {}", work.group.name, instance.id, backend);
-    work.words[instance.id] = worse(work.words.contains(instance.id) ? work.words[instance.id] : TrafficHealth::Healthy,
-                                    TrafficHealth::Registering);
+    const InstanceId& id = work.instances.at(fresh[i].name).id;
+    log_info("traffic", "group {}: {} is registered with {}", work.group.name, id, *place);
+    work.words[id] =
+        worse(work.words.contains(id) ? work.words[id] : TrafficHealth::Healthy, TrafficHealth::Registering);
   }
   told.set_state(healthy > 0 ? "InService" : (missing > 0 || serving == 0 ? "Adding" : "Added"));
   *work.after.add_sources() = told;
@@ -202,13 +193,7 @@ Status Keeper::write(const Work& work) const {
 }
 
 void Keeper::tend_group(const Group& group, TimePoint now) {
-  Work work{.group = group,
-            .prefix = prefix_of(group.name),
-            .now = now,
-            .instances = {},
-            .words = {},
-            .before = {},
-            .after = {}};
+  Work work{.group = group, .now = now, .instances = {}, .words = {}, .before = {}, .after = {}};
   const auto record = store_.get(keys::traffic(group.name));
   if (!record.ok()) return;
   if (*record) {
@@ -222,7 +207,7 @@ void Keeper::tend_group(const Group& group, TimePoint now) {
     const auto message = parse<state::Instance>(member.key, member.value);
     if (!message.ok()) continue;
     auto instance = decode(*message);
-    if (instance.ok()) work.instances[work.prefix + instance->id.str()] = std::move(*instance);
+    if (instance.ok()) work.instances[balancer_->name_of(group.name, instance->id)] = std::move(*instance);
   }
   for (const TrafficSource& source : group.traffic_sources) tend_source(work, source, true);
   for (const auto& old : work.before.sources()) {

@@ -11,23 +11,22 @@
 // unhealthy for its silence (rule R1).
 #pragma once
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "base/time.h"
 #include "engine/model.h"
 #include "store/state.pb.h"
 #include "store/store.h"
-#include "traffic/haproxy.h"
+#include "traffic/balancer.h"
 
 namespace escala::traffic {
 
-// The backend that an identifier names: its own name, that of a load balancer, or that within a target group's ARN.
-std::string backend_of(const TrafficSource& source);
-
 class Keeper {
  public:
-  Keeper(Store& store, std::string socket) : store_(store), haproxy_(std::move(socket)) {}
+  Keeper(Store& store, std::unique_ptr<Balancer> balancer) : store_(store), balancer_(std::move(balancer)) {}
   // One look at every group that has, or had, traffic sources. Errors are each group's own, and are written there.
   void tend(TimePoint now);
 
@@ -35,11 +34,12 @@ class Keeper {
   struct Work;
   void tend_group(const Group& group, TimePoint now);
   void tend_source(Work& work, const TrafficSource& source, bool attached);
+  bool is_ours(const Work& work, const std::string& name) const;
   void tend_server(Work& work, const std::string& backend, const Server& server);
   Status write(const Work& work) const;
 
   Store& store_;
-  Haproxy haproxy_;
+  std::unique_ptr<Balancer> balancer_;
 };
 
 }  // namespace escala::traffic

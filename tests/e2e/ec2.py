@@ -17,7 +17,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 import gauge as gauge_module  # noqa: E402
 from ec2_world import VARIABLES, Ec2, group_yaml  # noqa: E402
-from manager import main, wait_for  # noqa: E402
+from manager import ApiError, main, wait_for  # noqa: E402
 
 USERS_OWN = "#!/bin/sh\necho \"the user's own\" > \"$ESCALA_ROOT/own\"\n"
 
@@ -253,7 +253,49 @@ def listening(port):
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
+def target_groups_follow_the_group(bin_dir):
+    arn = "arn:aws:elasticloadbalancing:test-1:123456789012:targetgroup/web/0123456789abcdef"
+    with Ec2() as ec2, ec2.manager(bin_dir) as manager:
+        ec2.set(target_groups=[arn])
+
+        def health():
+            return {t["id"]: t["state"] for t in ec2.state()["targets"].get(arn, [])}
+
+        manager.apply(group_yaml("web", min_size=2, max_size=4, agent=False,
+                                 group="    HealthCheckType: ELB\n    Escala: {ReplacementPercent: 100, ReplacementWindow: 10s}"))
+        wait_for("two in service", lambda: len(in_service(manager, "web")) == 2, 40)
+        for wrong in ("web", "arn:aws:elasticloadbalancing:test-1:1:loadbalancer/app/web/0"):
+            try:
+                manager.api("AttachTrafficSources", AutoScalingGroupName="web", TrafficSources=[{"Identifier": wrong}])
+                raise AssertionError(wrong)
+            except ApiError as error:
+                assert "expected the ARN of one" in str(error), error
+        manager.api("AttachLoadBalancerTargetGroups", AutoScalingGroupName="web", TargetGroupARNs=[arn])
+        wait_for("both healthy behind the target group", lambda: sorted(health()) == sorted(
+            i["InstanceId"] for i in in_service(manager, "web")) and set(health().values()) == {"healthy"}, 40)
+
+        def told():
+            return manager.api("DescribeLoadBalancerTargetGroups",
+                               AutoScalingGroupName="web").get("LoadBalancerTargetGroups", [])
+
+        wait_for("InService", lambda: told()[0]["State"] == "InService", 20)
+        # A new one serves when the target group says so; one that its checks refuse is replaced.
+        sick = sorted(health())[0]
+        ec2.set(sick=[sick])
+        wait_for("the sick one replaced", lambda: sick not in {i["InstanceId"] for i in manager.instances("web")} and
+                 len(in_service(manager, "web")) == 2, 90)
+        assert sick not in health(), health()
+        # It left the target group before it was terminated.
+        calls = [(t, action) for t, action, outcome in ec2.state()["call_times"] if outcome == "ok"]
+        ended = [t for t, action in calls if action == "TerminateInstances"]
+        left = [t for t, action in calls if action == "DeregisterTargets"]
+        assert left and ended and min(left) < min(ended), (left, ended)
+        manager.api("DetachLoadBalancerTargetGroups", AutoScalingGroupName="web", TargetGroupARNs=[arn])
+        wait_for("nobody behind it", lambda: not health() and not told(), 40)
+        assert len(in_service(manager, "web")) == 2
+
+
 if __name__ == "__main__":
     main([a_fleet_finds_home_and_follows_its_load, an_instance_that_never_reports_is_replaced,
           other_zones_and_types_take_over, subnets_templates_and_shares, it_carries_on_where_it_died,
-          the_doctor_says_what_to_mend, signatures_are_what_botocore_makes, motos_ec2_is_driven_too])
+          target_groups_follow_the_group, the_doctor_says_what_to_mend, signatures_are_what_botocore_makes, motos_ec2_is_driven_too])

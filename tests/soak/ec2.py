@@ -63,7 +63,8 @@ def main():
         try:
             control.begin()
             wait_for("the API", lambda: control.api("DescribeAutoScalingGroups") is not None, 30)
-            control.apply(group_yaml("web", min_size=0, max_size=9, desired=2, agent=False))
+            control.apply(group_yaml("web", min_size=0, max_size=9, desired=2, agent=False,
+                                     group="    Escala: {MaxLaunchesPerHour: 100000}"))
             settled(control, ec2, 2)
             for n in range(options.first, options.first + options.kills):
                 size = (5, 2, 7, 1)[n % 4]

@@ -39,8 +39,14 @@ def iso(t):
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(t))
 
 
+class Members(list):
+    """A list as the newer services write it."""
+
+
 def xml(value):
-    """dict -> elements, list -> <item>s, anything else -> text."""
+    """dict -> elements, list -> <item>s (Members -> <member>s), anything else -> text."""
+    if isinstance(value, Members):
+        return "".join(f"<member>{xml(v)}</member>" for v in value)
     if isinstance(value, dict):
         return "".join(f"<{k}>{xml(v)}</{k}>" for k, v in value.items() if v is not None)
     if isinstance(value, list):
@@ -79,6 +85,7 @@ class World:
         self.session_count = 0
         self.pages = {}
         self.imds_tokens = set()
+        self.targets = {}        # ARN -> {instance id: [registered at, deregistered at or None]}
         self.max_intent_live = {}
         self.mismatches = 0
         # What tests turn. Times in seconds.
@@ -108,6 +115,10 @@ class World:
             "interrupt": {},            # instance id -> {"action","time"}: spot/instance-action
             "rebalance": {},            # instance id -> noticeTime
             "role": "escala-manager",   # of the machine, in the metadata service
+            "target_groups": [],        # ARNs there are
+            "sick": [],                 # instance ids that their target group's checks fail
+            "check": 0.3,               # until a new target's first check
+            "deregistration": 1.0,      # how long a target is drained
         }
 
     # --- time --------------------------------------------------------------------------------------------------------
@@ -318,6 +329,53 @@ class World:
                         "systemStatus": {"status": "impaired" if "system-status.status" in which else "ok"}})
         return {"instanceStatusSet": out}
 
+    # --- Elastic Load Balancing ---
+
+    def targets_of(self, p):
+        arn = p.get("TargetGroupArn", "")
+        if arn not in self.knobs["target_groups"]:
+            raise Fault("TargetGroupNotFound", f"One or more target groups not found: {arn}")
+        targets = self.targets.setdefault(arn, {})
+        for each in list(targets):
+            over = targets[each][1] is not None and time.time() > targets[each][1] + self.knobs["deregistration"]
+            if over or each not in self.instances or self.state(self.instances[each]) == "terminated":
+                del targets[each]
+        return targets
+
+    @staticmethod
+    def target_ids(p):
+        return [v for k, v in p.items() if k.startswith("Targets.member.") and k.endswith(".Id")]
+
+    def RegisterTargets(self, p):
+        targets = self.targets_of(p)
+        for each in self.target_ids(p):
+            if each not in self.instances or self.state(self.instances[each]) != "running":
+                raise Fault("InvalidTarget", f"The following targets are not in a running state and cannot be registered: '{each}'")
+        for each in self.target_ids(p):
+            targets[each] = [time.time(), None]
+        return {"RegisterTargetsResult": {}}
+
+    def DeregisterTargets(self, p):
+        targets = self.targets_of(p)
+        for each in self.target_ids(p):
+            if each in targets and targets[each][1] is None:
+                targets[each][1] = time.time()
+        return {"DeregisterTargetsResult": {}}
+
+    def DescribeTargetHealth(self, p):
+        def health(each, since, until):
+            if until is not None:
+                return {"State": "draining", "Reason": "Target.DeregistrationInProgress",
+                        "Description": "Target deregistration is in progress"}
+            if time.time() < since + self.knobs["check"]:
+                return {"State": "initial", "Reason": "Elb.RegistrationInProgress", "Description": "Target registration is in progress"}
+            if each in self.knobs["sick"]:
+                return {"State": "unhealthy", "Reason": "Target.FailedHealthChecks", "Description": "Health checks failed"}
+            return {"State": "healthy"}
+        return {"DescribeTargetHealthResult": {"TargetHealthDescriptions": Members(
+            {"Target": {"Id": each, "Port": 80}, "TargetHealth": health(each, *times)}
+            for each, times in sorted(self.targets_of(p).items()))}}
+
     def DescribeAvailabilityZones(self, p):
         return {"availabilityZoneInfo": [{"zoneName": z, "zoneState": "available", "regionName": self.options.region}
                                          for z in self.options.zones]}
@@ -430,6 +488,9 @@ class World:
         return {
             "calls": self.calls, "ok_calls": self.ok_calls, "mismatches": self.mismatches,
             "call_times": self.call_times[-200_000:],
+            "targets": {arn: [{"id": each["Target"]["Id"], "state": each["TargetHealth"]["State"]} for each in
+                              self.DescribeTargetHealth({"TargetGroupArn": arn})["DescribeTargetHealthResult"]
+                              ["TargetHealthDescriptions"]] for arn in self.knobs["target_groups"]},
             "tokens": {t: ids for t, (_, ids, _) in self.tokens.items()},
             "instances": [{"id": i["id"], "zone": i["zone"], "type": i["type"], "state": self.state(i), "tags": i["tags"],
                            "spot": i["spot"], "token": i["token"], "params": i["params"], "address": i["address"],
@@ -470,7 +531,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def fault(self, fault, form):
-        if form.get("Version", "").startswith("2011"):
+        if form.get("Version", "")[:4] in ("2011", "2015"):
             return self.answer(fault.status, f"<ErrorResponse><Error><Type>Sender</Type><Code>{fault.code}</Code>"
                                f"<Message>{escape(fault.message)}</Message></Error><RequestId>r</RequestId></ErrorResponse>")
         return self.answer(fault.status, f"<?xml version=\"1.0\"?><Response><Errors><Error><Code>{fault.code}</Code>"
@@ -493,7 +554,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         known = world.keys.get(key)
         if known is None:
             raise Fault("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
-        if service != ("sts" if form.get("Version", "").startswith("2011") else "ec2") or region != self.options.region:
+        wanted = {"2011": "sts", "2015": "elasticloadbalancing"}.get(form.get("Version", "")[:4], "ec2")
+        if service != wanted or region != self.options.region:
             raise Fault("SignatureDoesNotMatch", "Credential should be scoped to a valid region and service", 403)
         if day != date[:8]:
             raise Fault("SignatureDoesNotMatch", "Date in Credential scope does not match YYYYMMDD from ISO-8601", 403)
@@ -520,7 +582,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         knobs = world.knobs
         if knobs["slow"]:
             time.sleep(knobs["slow"])
-        change = action in ("RunInstances", "TerminateInstances", "CreateTags")
+        change = action in ("RunInstances", "TerminateInstances", "CreateTags", "RegisterTargets", "DeregisterTargets")
         try:
             with world.lock:
                 world.calls[action] = world.calls.get(action, 0) + 1

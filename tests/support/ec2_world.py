@@ -24,7 +24,7 @@ class Ec2:
         line = self.process.stdout.readline()
         assert line.startswith("port "), line
         self.url = f"http://127.0.0.1:{int(line.split()[1])}"
-        os.environ.update(VARIABLES, AWS_ENDPOINT_URL_EC2=self.url)
+        os.environ.update(VARIABLES, AWS_ENDPOINT_URL_EC2=self.url, AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2=self.url)
 
     def ask(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
