@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <set>
 
 #include "engine/budget.h"
 #include "engine/lifecycle.h"
@@ -304,9 +305,14 @@ class BackOff final : public Judge {
       if (!turned.after)
         std::erase_if(failed_, [&](const auto& entry) { return std::get<0>(entry.first) == turned.group; });
     // One that comes into service, or into the warm pool, proves its offering; not one that was there before.
-    for (const auto& turned : commit.instances)
-      if (turned.after && !turned.after->reused && (is_serving(turned.after->state) || is_warm(turned.after->state)))
-        failed_.erase({turned.group, turned.after->spec.id.str(), turned.after->zone.str()});
+    for (const auto& turned : commit.instances) {
+      if (!turned.after) continue;
+      const Instance& now = *turned.after;
+      if (turned.before && is_going(turned.before->state) && now.state == LifecycleState::WarmedPending)
+        returned_.insert(now.id);
+      else if ((is_serving(now.state) || is_warm(now.state)) && !returned_.contains(now.id))
+        failed_.erase({turned.group, now.spec.id.str(), now.zone.str()});
+    }
     for (const auto& turned : commit.operations) {
       const state::Operation& operation = turned.after ? *turned.after : *turned.before;
       if (operation.kind() != state::Operation::LAUNCH) continue;
@@ -333,6 +339,7 @@ class BackOff final : public Judge {
   }
   void power_cut() override { failed_.clear(); }  // what was noted without a sync may be lost with it
   std::map<Offering, TimePoint> failed_;
+  std::set<InstanceId> returned_;  // to the warm pool, from the group
 };
 
 // Of a group whose only policy is a simple one.
