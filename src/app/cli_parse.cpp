@@ -169,8 +169,8 @@ CLI::Option* add_word(CLI::App& app, const std::string& name, std::vector<std::s
                      });
 }
 
-CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& target, std::vector<std::string> words,
-                        const std::string& help) {
+CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& target,
+                        const std::vector<std::string>& words, const std::string& help) {
   return add_word(
       app, name, words, [&target, words](size_t place) { target = words[place]; }, help);
 }

@@ -24,8 +24,8 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, double& target, 
 CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& target, Duration min, Duration max,
                           const std::string& help);
 // One of a few words, with "did you mean".
-CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& target, std::vector<std::string> words,
-                        const std::string& help);
+CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& target,
+                        const std::vector<std::string>& words, const std::string& help);
 // The same, each word standing for the value at its place.
 template <typename Value>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Value& target,
@@ -46,6 +46,7 @@ template <typename Value>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Value& target,
                         const std::vector<std::pair<std::string, Value>>& values, const std::string& help) {
   std::vector<std::string> words;
+  words.reserve(values.size());
   for (const auto& [word, value] : values) words.push_back(word);
   return add_word(
       app, name, std::move(words), [&target, values](size_t place) { target = values[place].second; }, help);

@@ -61,7 +61,7 @@ enum class Mistake : uint8_t {
   EarlierRefusalBelieved,
   ReturnedProvesLaunches,
   RefreshIgnoresHealth,
-  RefreshNeverRests,
+  RefreshKeptAfterItsEnd,
   WarmLaunchesNotCounted,
 };
 inline constexpr Mistake kLastMistake = Mistake::WarmLaunchesNotCounted;

@@ -188,7 +188,7 @@ bool steer_refresh(const Group& group, GroupMemory& memory, const RefreshView& v
   std::string why;
   if (launches_refused(group, memory, why))
     fail(group, refresh, why, now);
-  else if (now - refresh.progressed_at >= kRefreshPatience && !planted(Mistake::RefreshNeverRests))
+  else if (now - refresh.progressed_at >= kRefreshPatience)
     fail(group, refresh, "Nothing moved for " + to_text(kRefreshPatience) + (view.why.empty() ? "" : ": " + view.why),
          now);
   return changed();
@@ -216,7 +216,7 @@ bool take_over(Group& group, const RefreshMemory& memory) {
     group.agent_expected = group.refresh->previous_agent_expected;
     changed = true;
   }
-  if (over) group.refresh.reset();
+  if (over && !planted(Mistake::RefreshKeptAfterItsEnd)) group.refresh.reset();
   return changed;
 }
 

@@ -145,6 +145,7 @@ Completion ProcessDriver::launch(const ProviderRequest& request) {
     launch.starting = true;
     lock.unlock();
     std::vector<Spawned> results;
+    results.reserve(plans.size());
     for (const auto& [unit, plan] : plans) results.push_back(spawn(plan, options_.faults));
     lock.lock();
     launch.starting = false;

@@ -61,7 +61,7 @@ constexpr std::array kPlanted = {
     ESCALA_ROW(EarlierRefusalBelieved, "a late refusal of an earlier asking ends an intent that is being asked again"),
     ESCALA_ROW(ReturnedProvesLaunches, "who comes back to the warm pool counts as a launch that succeeded"),
     ESCALA_ROW(RefreshIgnoresHealth, "an instance refresh that terminates first does not look at who is left"),
-    ESCALA_ROW(RefreshNeverRests, "an instance refresh that nothing moves waits for ever"),
+    ESCALA_ROW(RefreshKeptAfterItsEnd, "an instance refresh that has ended stays the one under way"),
     ESCALA_ROW(WarmLaunchesNotCounted, "launches for the warm pool that are not answered yet are not counted in it"),
 #undef ESCALA_ROW
 };
