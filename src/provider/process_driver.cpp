@@ -363,6 +363,7 @@ void ProcessDriver::refresh(Launch& launch, Unit& unit) {
 }
 
 void ProcessDriver::mark_gone(Launch& launch, Unit& unit) {
+  reap(unit);  // it may have died after the last look at it, and would stay a zombie with a status nobody read
   unit.state = ProviderState::Gone;
   unit.gone_at = clock_.now();
   bound_log_of(launch, unit);  // for the last time: nobody writes to it any more
