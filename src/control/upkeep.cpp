@@ -104,14 +104,13 @@ void Controller::handle_strays(const std::vector<ProviderInstance>& strays, Time
     const auto [at, fresh] = strays_.try_emplace(stray.id, Stray{now, now});
     at->second.last_seen = now;
     const auto group = groups_.find(stray.owner.group);
-    const Duration patience = group != groups_.end() && group->second->exists()
-                                  ? 2 * group->second->seen().group.registration_timeout
-                                  : kStrayTimeout;
+    const Group* const of = group != groups_.end() && group->second->exists() ? &group->second->seen().group : nullptr;
+    const Duration patience = of ? 2 * of->registration_timeout : kStrayTimeout;
     if (fresh)
       log_warning("control",
                   "instance {} carries our tag (group {}, launch {}) and is in no record; it is terminated in {}",
                   stray.id, stray.owner.group, stray.owner.token, to_text(patience));
-    const bool held = fleet_.paused || fleet_.observe;
+    const bool held = fleet_.paused || fleet_.observe || (of && !of->deleting && (of->paused || of->observe));
     const bool early = now - at->second.first_seen < patience && !planted(Mistake::LateAnswerIsAStray);
     if (held || early || drafts.size() >= kMaxReapsPerInventory) continue;
     Draft draft = reconciler(stray.owner.group).reap(stray, now);

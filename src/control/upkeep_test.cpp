@@ -87,6 +87,26 @@ TEST_F(UpkeepTest, ADetachedInstanceIsNobodysToTerminate) {
       << "it is remembered as long as it exists";
 }
 
+// Seed 106501: what nobody knows was terminated although its group was observed.
+TEST_F(UpkeepTest, AStrayOfAPausedGroupWaitsLikeEverythingElse) {
+  settle(group_of("web", 1, 6, 1));
+  Group group = w_.stored(kWeb);
+  group.paused = true;
+  w_.put_group(group);
+  Batch batch;
+  batch.erase(keys::instance(kWeb, w_.recorded(kWeb).front().id));
+  ASSERT_TRUE(w_.store.inner().commit(batch).ok());
+  w_.restart();
+  w_.run(3 * group.registration_timeout);
+  EXPECT_EQ(alive(), 1);
+  EXPECT_EQ(w_.provider.fake.terminates_carried_out(), 0);
+  group = w_.stored(kWeb);
+  group.paused = false;
+  w_.put_group(group);
+  EXPECT_TRUE(
+      w_.run_until([&] { return w_.provider.fake.terminates_carried_out() == 1; }, 3 * group.registration_timeout));
+}
+
 TEST_F(UpkeepTest, AnOrderThatTheApiWroteIsCarriedOutOnce) {
   settle(group_of("web", 1, 6, 1));
   Group group = w_.stored(kWeb);

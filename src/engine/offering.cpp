@@ -80,9 +80,9 @@ bool launches_failing(const GroupMemory& memory, const Group& group, TimePoint n
   });
 }
 
-void prune_offerings(GroupMemory& memory, const Group& group) {
+void prune_offerings(GroupMemory& memory, const Group& group, TimePoint now) {
   std::erase_if(memory.offerings, [&](const auto& entry) {
-    return entry.first.spec != group.spec.id ||
+    return (entry.first.spec != group.spec.id && now >= entry.second.not_before) ||
            std::find(group.zones.begin(), group.zones.end(), entry.first.zone) == group.zones.end();
   });
 }

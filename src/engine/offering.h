@@ -51,8 +51,9 @@ Allowance allowance(const GroupMemory& memory, const OfferingKey& key, bool in_f
 // failure that nobody had reason to try again fades, or a group at rest would wait for ever.
 bool launches_failing(const GroupMemory& memory, const Group& group, TimePoint now);
 
-// Forgets what concerns zones and specs the group no longer uses.
-void prune_offerings(GroupMemory& memory, const Group& group);
+// Forgets what concerns zones the group no longer uses, and specs it no longer uses once their back-off is over: a
+// roll-back brings them back.
+void prune_offerings(GroupMemory& memory, const Group& group, TimePoint now);
 
 // --- launches per hour (pain 24: runaway loops)
 int launches_per_hour_bound(const Group& group);

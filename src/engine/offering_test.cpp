@@ -79,7 +79,9 @@ TEST(Offering, PrunesWhatTheGroupNoLongerUses) {
   note_launch_failure(memory, kGroup, kKey, kNow, "e");
   note_launch_failure(memory, kGroup, {LaunchSpecId("old"), ZoneName("a")}, kNow, "e");
   note_launch_failure(memory, kGroup, {LaunchSpecId("lc"), ZoneName("z")}, kNow, "e");
-  prune_offerings(memory, group);
+  prune_offerings(memory, group, kNow);
+  EXPECT_EQ(memory.offerings.size(), 2u) << "the old spec may come back, with its back-off";
+  prune_offerings(memory, group, kNow + kLaunchBackOffCap * 2);
   EXPECT_EQ(memory.offerings.size(), 1u);
   EXPECT_TRUE(launches_failing(memory, group, kNow));
   const TimePoint fades = memory.offerings.at({LaunchSpecId("lc"), ZoneName("a")}).not_before + kFailureFades;

@@ -59,6 +59,15 @@ TEST(InstanceRefresh, ReplacesEverybodyAndNeverFallsBelowDesired) {
   EXPECT_EQ(w.seen.group.spec.id.str(), "lc2");
 }
 
+// Seed 110362: a substitute came back from standby, itself outdated, and went at once with the one it stood for.
+TEST(InstanceRefresh, WhoIsOutdatedStandsInForNobody) {
+  Refresh w(4, 3);
+  w.seen.instances[1].replaces = w.seen.instances[0].id;
+  w.run();
+  EXPECT_EQ(w.state().status, RefreshStatus::Successful);
+  EXPECT_EQ(w.fewest, 4);
+}
+
 TEST(InstanceRefresh, MaxHealthyPercentageIsTheSurplus) {
   Refresh w(10, 10, 40);
   w.wishes().max_healthy_percent = 150;

@@ -70,14 +70,15 @@ bool StaffRound::moves_zone(const Seat& seat) const {
 }
 
 // From here on a paired instance is not capacity: its substitute is. A healthy one whose substitute is still booting is
-// paired as well, or the substitute would look like one too many and be cancelled.
+// paired as well, or the substitute would look like one too many and be cancelled. Who is to be renewed itself stands
+// in for nobody: both could go at once.
 void StaffRound::pair_up() {
   for (Seat& seat : seats) {
     const Instance& instance = *seat.instance;
     const bool can_stand_in =
         !seat.leaving && (is_coming(instance.state) ? seat.condition != Condition::Dead
                                                     : is_serving(instance.state) && seat.condition == Condition::Well);
-    if (!instance.replaces || !can_stand_in) continue;
+    if (!instance.replaces || !can_stand_in || seat.renew) continue;
     Seat* replaced = seat_of(*instance.replaces);
     if (!replaced || replaced == &seat) continue;
     if (is_coming(instance.state)) {

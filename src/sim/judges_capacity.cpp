@@ -148,7 +148,9 @@ class Held final : public Judge {
         why = "the group is paused or observed";
       if (records.group && !deleting && launch && has(records.group->suspended, Process::Launch))
         why = "Launch is suspended";
-      if (why) accuse(fmt::format("group {}: {} was begun while {}", turned.group, turned.after->token(), why));
+      if (why)
+        accuse(fmt::format("group {}: {} ({}{} {}) was begun while {}", turned.group, turned.after->token(),
+                           launch ? "launch" : "termination", stray ? " of a stray" : "", victim, why));
       if (stray) scene->marks.hit("stray reaped");
     }
     for (const auto& turned : commit.instances) {
@@ -244,7 +246,10 @@ class RefreshHealthy final : public Judge {
       const Group* group = refreshed(*scene, commit, turned);
       const GroupRecords& records = scene->ledger.of(turned.group);
       if (!group || !records.group || has_substitute(records, turned.before->id)) continue;
-      if (has(records.group->suspended, Process::InstanceRefresh) && unwell(*turned.before) == false)
+      const Cloud::Instance* truth = scene->cloud.find(turned.before->id);
+      const bool for_itself = turned.before->health == HealthStatus::Unhealthy ||
+                              (truth && truth->notice_at <= commit.at);  // it would be replaced without a refresh
+      if (has(records.group->suspended, Process::InstanceRefresh) && !for_itself)
         accuse(fmt::format("{} of group {} was refreshed while InstanceRefresh is suspended", turned.before->id,
                            turned.group));
       const int desired = records.group->desired_capacity;
@@ -254,7 +259,6 @@ class RefreshHealthy final : public Judge {
                            turned.group, serving(records), desired, group->refresh->preferences.min_healthy_percent));
     }
   }
-  static bool unwell(const Instance& instance) { return instance.health == HealthStatus::Unhealthy; }
 };
 
 // The pool never grows past what was asked for, but by what comes back from the group.

@@ -500,7 +500,9 @@ void World::minute() {
     if (history.empty() || history.back() != records.group->desired_capacity)
       history.push_back(records.group->desired_capacity);
   }
-  if (people_rest_) answer_hooks();
+  // Oftener than the shortest heartbeat: a hook that expires with ABANDON makes launches that come to nothing.
+  if (people_rest_)
+    for (int i = 0; i < 6; ++i) queue_.after(i * 10s, [this] { answer_hooks(); });
   court_.minute();
 }
 
