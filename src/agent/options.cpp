@@ -9,6 +9,7 @@
 #include "agent/collector.h"
 #include "agent/samplers.h"
 #include "agent/text_file.h"
+#include "wire/address.h"
 #include "wire/limits.h"
 
 namespace escala {
@@ -183,6 +184,14 @@ size_t edits(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// Names may lead anywhere; the connection tells.
+bool leaves_the_machine(std::string_view address) {
+  const auto place = wire::parse_host_port(address);
+  if (!place) return false;
+  const auto numeric = wire::numeric_address(place->host, place->port);
+  return numeric.ok() && !numeric->is_loopback();
+}
+
 // What only the whole command line can tell.
 Status check(AgentOptions& options, Environment environment) {
   const auto fill = [&](std::string& to, const char* name) {
@@ -210,6 +219,9 @@ Status check(AgentOptions& options, Environment environment) {
   const bool authority_alone = tls == 1 && !options.tls_authority.empty();
   if (tls != 0 && tls != 3 && !authority_alone)
     return invalid("--tls-cert, --tls-key and --tls-ca: all three are needed, or --tls-ca alone");
+  if (push && tls == 0 && leaves_the_machine(options.manager))
+    return invalid(fmt::format("--manager: '{}' is off loopback, where the monitor speaks TLS only; add --tls-ca FILE",
+                               options.manager));
   return {};
 }
 

@@ -71,6 +71,9 @@ TEST(Options, MistakesAreNamed) {
 TEST(Options, WhatBelongsTogether) {
   EXPECT_EQ(message({}), "missing --manager ADDR:PORT; or give --listen ADDR:PORT and --pull-only");
   EXPECT_EQ(message({"--manager", "a:1"}), "missing --group NAME");
+  EXPECT_EQ(message({"--manager", "10.0.0.1:7770", "--group", "g", "--instance", "i"}),
+            "--manager: '10.0.0.1:7770' is off loopback, where the monitor speaks TLS only; add --tls-ca FILE");
+  EXPECT_EQ(message({"--cpu-limit", "010"}), "--cpu-limit: '010': expected a decimal number, range 0.001..65536");
   EXPECT_EQ(message({"--manager", "a:1", "--group", "g"}), "missing --instance ID");
   EXPECT_EQ(message({"--pull-only", "--group", "g", "--instance", "i"}), "--pull-only: needs --listen ADDR:PORT");
   EXPECT_EQ(message({"--manager", "a:1", "--group", "g", "--instance", "i", "--series", "a=b"}),

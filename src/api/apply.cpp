@@ -76,6 +76,12 @@ void check_names(const List& list, const char* list_name, const std::string& pat
   }
 }
 
+// Which of them would win is nobody's intention.
+bool same_moments(const ScheduledAction& a, const ScheduledAction& b) {
+  return a.start == b.start && a.recurrence == b.recurrence && a.time_zone == b.time_zone &&
+         (a.start || !a.recurrence.empty());
+}
+
 Built build(const GroupDocument& from, TimePoint now, const std::string& path, Faults& faults) {
   Built built;
   Group& group = built.group;
@@ -126,8 +132,7 @@ Built build(const GroupDocument& from, TimePoint now, const std::string& path, F
       from.tags(), "Tags", path, group.name.str(), [](const auto& each) { return each.key(); }, faults);
   for (size_t i = 0; i < group.scheduled.size(); ++i)
     for (size_t k = i + 1; k < group.scheduled.size(); ++k)
-      if (group.scheduled[i].start && group.scheduled[i].start == group.scheduled[k].start &&
-          group.scheduled[i].recurrence == group.scheduled[k].recurrence)
+      if (same_moments(group.scheduled[i], group.scheduled[k]))
         add_located(faults, path + ".ScheduledActions",
                     fmt::format("'{}' and '{}' start at the same instant", shown(group.scheduled[i].name.str()),
                                 shown(group.scheduled[k].name.str())));

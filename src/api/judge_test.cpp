@@ -174,6 +174,11 @@ TEST(Judge, TheCatalogue) {
        "can never leave 0"},
       {"35 in a scheduled action", scheduled("Recurrence: '0 8 * * *', MaxSize: 3, DesiredCapacity: 9"),
        "DesiredCapacity 9 is outside 1..3"},
+      {"45 the same moments",
+       group("    ScheduledActions:\n      - {ScheduledActionName: a, Recurrence: '0 8 * * *', MinSize: 1}\n      - "
+             "{ScheduledActionName: b, Recurrence: '0 8 * * *', MinSize: 2}\n",
+             "    MinSize: 1\n    MaxSize: 3\n"),
+       "'a' and 'b' start at the same instant"},
       {"43 minute", scheduled("Recurrence: '61 * * * *'"), "61"},
       {"43 never", scheduled("Recurrence: '0 0 30 2 *'"), "never fires"},
       {"43 six fields", scheduled("Recurrence: '0 0 0 * * *'"), "Recurrence"},

@@ -38,6 +38,15 @@ Ec2DriverOptions options_of(const AwsSettings& settings, std::shared_ptr<const C
   return out;
 }
 
+// Plain http will do: what is fetched is checked by its SHA-256.
+Status check_agent_url(const std::string& url) {
+  const size_t scheme = url.starts_with("https://") ? 8 : url.starts_with("http://") ? 7 : 0;
+  const std::string host = url.substr(scheme, url.find('/', scheme) - scheme);
+  if (scheme != 0 && !host.empty() && url.find_first_of("@ \t\"'\\") == std::string::npos) return {};
+  return Error{ErrorKind::Invalid,
+               fmt::format("--agent-url: '{}'; expected http://HOST[:PORT]/PATH or https://...", printable(url))};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Ec2Driver>> make_ec2_driver(const AwsSettings& settings, std::shared_ptr<const Clock> clock) {
@@ -50,6 +59,7 @@ Result<Ec2Setup> make_ec2(const Ec2Wanted& wanted, const std::string& state_dir,
   Ec2DriverOptions options = options_of(settings, std::move(clock));
   options.public_addresses = wanted.public_addresses;
   Ec2Setup out;
+  if (!wanted.agent_url.empty()) ESCALA_TRY(check_agent_url(wanted.agent_url));
   if (!wanted.agent_listen.empty()) {
     auto door = AgentDoor::open(wanted.agent_listen, agent_path);
     if (!door.ok()) return door.error().in("--agent-listen");

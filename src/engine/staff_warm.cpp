@@ -22,7 +22,7 @@ int wanted_prepared(const Group& group, int max_size, int desired) {
 
 bool usable(const Group& group, const Seat& seat) {
   const Instance& instance = *seat.instance;
-  return !seat.leaving && !seat.moved && instance.state == LifecycleState::WarmedRunning &&
+  return !seat.leaving && !seat.moved && !seat.outdated && instance.state == LifecycleState::WarmedRunning &&
          seat.condition == Condition::Well && instance.health == HealthStatus::Healthy &&
          instance.provider_state == ProviderState::Running && instance.spec == group.spec;
 }

@@ -117,6 +117,24 @@ TEST(WarmPool, WhoComesBackProvesNothingOfLaunches) {
   EXPECT_EQ(w.seen.memory.offerings.size(), 1u);
 }
 
+// Seed 101672: the refresh drew its successors from the pool, where they were as outdated as those they were to
+// replace.
+TEST(WarmPool, ARefreshDrawsNobodyWhoIsOutdatedHimself) {
+  Pool w(2, 4);
+  w.seen.group.warm_pool->reuse_on_scale_in = true;
+  w.settle();
+  ASSERT_EQ(w.count(WarmedRunning), 2);
+  InstanceRefresh refresh;
+  refresh.id = "r1";
+  refresh.started_at = w.now += 1min;
+  refresh.preferences.warmup = Duration{0};
+  w.seen.group.refresh = refresh;
+  for (int turn = 0; turn < 60 && w.seen.group.refresh; ++turn) w.settle();
+  EXPECT_FALSE(w.seen.group.refresh.has_value());
+  EXPECT_EQ(w.serving(), 2);
+  for (const Instance& instance : w.seen.instances) EXPECT_GE(instance.launched_at, refresh.started_at);
+}
+
 TEST(WarmPool, PoliciesSeeNothingOfIt) {
   Pool w(1, 3);
   w.in_service(1);

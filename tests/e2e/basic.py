@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -189,6 +190,11 @@ def wrong_input_says_what_where_and_what_was_expected(bin_dir):
         assert str(manager.child("control")) in out and "locked" in out, out
         out = manager.run("serve", "--listen", "127.0.0.1:0", code=1)
         assert f"locked by pid {manager.serve.pid}" in out, out
+        # More agents than there may be file descriptors.
+        done = subprocess.run([manager.escala, "monitor", "--state-dir", os.path.join(manager.dir, "other"), "--listen",
+                               "127.0.0.1:0", "--max-agents", "100000"], capture_output=True, text=True, timeout=60, check=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)))
+        assert done.returncode == 2 and "need 100256 file descriptors for 100000 agents, limit is 1024" in done.stderr, done
         # What could not be printed whole is an error, unless the reader wanted no more.
         export = [manager.escala, "ctl", "export", "--state-dir", manager.dir]
         with open("/dev/full", "w") as full:
