@@ -141,7 +141,7 @@ def wrong_command_lines_say_what_was_expected(bin_dir):
             (["tune", *BOTH, "--slo", "1%", "--targets", "50,,60"], "--targets: "),
             (["tune", *BOTH, "--slo", "1%", "--targets", ",".join(["50"] * 1000), "--tolerances", ",".join(["0.1"] * 1000)],
              "grid has 2.16e+08 points, limit 1e+06"),
-            (["trace"], "A subcommand is required"),
+            (["trace"], "missing COMMAND: expected generate"),
             (["trace", "generate", "--days", "010"], "--days: '010' is ambiguous (octal?); write 10 or 8"),
         ]
         for words, part in cases:
