@@ -297,6 +297,24 @@ TEST_F(ControllerTest, ARefusalOfAnEarlierAskingDecidesNothing) {
   expect_launched_is_recorded(kWeb, 1);
 }
 
+// Seed 125734: the answer was lost, and a list named one of the two twice and the other not at all.
+TEST_F(ControllerTest, AListThatNamesOneTwiceIsNotTheAnswerOfTwo) {
+  bool lost = true;
+  w_.provider.before_answers = [&](std::vector<Completion>& answers) {
+    if (lost) std::erase_if(answers, [](const Completion& answer) { return answer.kind == RequestKind::Launch; });
+    for (Completion& answer : answers)
+      if (lost && answer.kind == RequestKind::Describe && answer.instances.size() == 2)
+        answer.instances[1] = answer.instances[0];
+  };
+  w_.put_group(group_of("web", 2, 5, 2));
+  w_.run(30s);
+  EXPECT_EQ(w_.provider.ever(), 2u);
+  lost = false;
+  EXPECT_TRUE(all_in_service(kWeb, 2));
+  EXPECT_EQ(w_.provider.ever(), 2u);
+  expect_launched_is_recorded(kWeb, 2);
+}
+
 TEST_F(ControllerTest, ASecondControllerMakesTheFirstOneStop) {
   w_.put_group(group_of("web", 1, 5, 1));
   ASSERT_TRUE(all_in_service(kWeb, 1));

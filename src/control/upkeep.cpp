@@ -88,8 +88,13 @@ bool Controller::explained(const ProviderInstance& stray, const std::vector<Prov
   // The launch whose answer has not come, or was lost. If all that it wanted is here, the list is the answer; if only
   // some is, the same token is asked again and tells the rest.
   Completion answer{RequestKind::Launch, stray.owner.token, GroupName(entry->intent.group()), {}, {}};
+  // A list may name one of them twice (pages that shifted) and lack another.
+  const auto named = [&](const ProviderInstance& other) {
+    return std::any_of(answer.instances.begin(), answer.instances.end(),
+                       [&](const ProviderInstance& each) { return each.id == other.id; });
+  };
   for (const ProviderInstance& other : strays)
-    if (other.owner.token == stray.owner.token) answer.instances.push_back(other);
+    if (other.owner.token == stray.owner.token && !named(other)) answer.instances.push_back(other);
   const bool queued = std::any_of(unsettled_.begin(), unsettled_.end(),
                                   [&](const Completion& other) { return other.token == answer.token; });
   if (!queued && static_cast<int>(answer.instances.size()) == entry->intent.count())
