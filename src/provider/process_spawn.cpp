@@ -48,8 +48,7 @@ struct ChildOrders {
   int report_fd = -1;
 };
 
-// --- between fork and exec: nothing but async-signal-safe calls, and no write to memory but to its own stack
-// -----------
+// --- between fork and exec: async-signal-safe calls alone, and no write to memory but to its own stack
 
 [[noreturn]] void give_up(int report_fd, int step) {
   const ChildFault fault{step, errno};
@@ -142,12 +141,15 @@ void die_as_told(const SpawnFaults& faults, int step) {
     ::close(fd);
   }
   if (::chdir(orders.plan.working_directory.c_str()) != 0) give_up(4, 2);
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  const int log = ::open(orders.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int null = ::open("/dev/null", O_RDONLY);
+  const int log = ::open(orders.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (null < 0 || log < 0) give_up(4, 3);
   ::dup2(null, 0);
   ::dup2(log, 1);
   ::dup2(log, 2);
+  // Where we run without standard streams they may have become those themselves.
+  if (null > 4) ::close(null);
+  if (log > 4) ::close(log);
   die_as_told(orders.faults, 1);
   if (!write_pid_file(orders.pid_file_new.c_str(), orders.pid_file.c_str(), orders.boot)) give_up(4, 4);
   die_as_told(orders.faults, 2);
@@ -156,7 +158,6 @@ void die_as_told(const SpawnFaults& faults, int step) {
 }
 
 // --- in the parent
-// ----------------------------------------------------------------------------------------------------
 
 // The pid, or -1 and errno.
 pid_t clone_child(const ChildOrders& orders) {
