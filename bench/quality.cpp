@@ -1,6 +1,6 @@
 // ./dev bench quality: how good decisions are, and how fast a simulation of them runs.
 //
-//   bench_quality [--suite ../shared/plant] [verify] [policy] [speed]      (all three without a word)
+//   bench_quality [--suite ../shared/plant] [verify] [policy] [speed] [control]      (all without a word)
 //
 // verify   with a suite: each case of cases.json (integers equal, reals to 1e-9) and the tables of results_public.md
 //          (to their last digit) are run again; exits 1 when anything differs
@@ -8,6 +8,7 @@
 //          rival's, the cost and loss with an objective of 0.1 %, at boot delays of 60, 120 and 300 s; and what the day
 //          of the week, the cadence of 300 s traces and so on are worth is in docs/decision-quality.md
 // speed    simulated steps a second and core
+// control  a year of minutes through the whole control side: controller, operations, memory store, provider
 #include <fmt/format.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
@@ -23,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "control/controller.h"
 #include "control/fake_metrics.h"
 #include "engine/predictive_scaling.h"
@@ -464,10 +466,8 @@ void whole_control(const DemandTrace& year, const char* what, Policy policy) {
     const double cpu = n > 0 ? std::min(100.0, 100 * demand / n) : 0;
     offered += demand;
     served += std::min(demand, n);
-    now += 59s;
-    for (const ProviderInstance& instance : provider.all()) metrics.say(group.name, instance.id, cpu, now);
-    controller.turn(now, now);
-    now += 1s;
+    for (const ProviderInstance& instance : provider.all()) metrics.say(group.name, instance.id, cpu, now + 59s);
+    now += 60s;
     controller.turn(now, now);
   }
   const double seconds = cpu_seconds() - before;
@@ -495,6 +495,14 @@ void speed() {
   measure("the production engine, predictive scaling", **EngineScaler::make(predictive_group(120, 0), TimePoint{}));
   Bare bare;
   measure("the predictive policy alone", bare);
+}
+
+void whole_control() {
+  const DemandTrace year = made_traces(1, 365).front();
+  TargetTracking cpu;
+  cpu.target = 60;
+  set_log_level(LogLevel::Error);
+  fmt::print("\nSpeed of the whole control side, one core\n");
   whole_control(year, "the whole control side, target tracking", {PolicyName("cpu"), true, cpu, 0s, 0s});
   PredictiveScaling ahead;
   ahead.target = 100;
@@ -525,5 +533,6 @@ int main(int argc, char** argv) {
   if (wants("verify") && !recorded) fmt::print("no suite at {}: nothing to verify; traces are made\n", dir.string());
   if (wants("policy")) policy(suite);
   if (wants("speed")) speed();
+  if (wants("control")) whole_control();
   return wrong;
 }

@@ -58,6 +58,7 @@ struct ControllerOptions {
   double fleet_replacement_percent = 10;  // of all InService, at least 1, per fleet_replacement_window (rule R5)
   Duration fleet_replacement_window{5min};
   Duration sweep_period{10s};           // one group's activities and one alarm's history each
+  Duration sweep_round{10min};          // from one look at a group's activities to the next, at least
   Duration min_live_gap{1s};            // from one entry of a group in the live table to the next, of the same answer
   std::function<ClockAnchor()> anchor;  // live: what the next process's clock starts from; empty in simulation
 };
@@ -160,7 +161,11 @@ class Controller {
   bool store_down_ = false;
   std::optional<Unknown> was_blind_;
   bool all_watched_ = false;
-  std::string sweep_cursor_, alarm_sweep_cursor_;
+  struct Sweep {
+    std::string cursor;  // empty: a new round begins
+    TimePoint began_at{};
+  };
+  Sweep activities_sweep_, alarms_sweep_;
   TimePoint looked_at_{}, swept_at_{}, meta_saved_at_{}, told_at_{}, operations_due_{};
   uint64_t decisions_ = 0;
 };

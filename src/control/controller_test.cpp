@@ -534,6 +534,59 @@ TEST_F(ControllerTest, AGroupThatHangsInItsProviderDelaysNoOther) {
   EXPECT_EQ(w_.provider.ever(), 5u);
 }
 
+// --- what predictive policies have learned --------------------------------------------------------------------------
+
+std::optional<state::Forecasts> learned_of(World& w) {
+  const auto record = w.store.get(keys::forecasts(kWeb)).value();
+  if (!record) return std::nullopt;
+  return parse<state::Forecasts>(record->key, record->value).value();
+}
+
+TEST_F(ControllerTest, ForecastsAreWrittenSeldomAndNothingIsLostByARestart) {
+  Group group = group_of("web", 2, 40, 2);
+  PredictiveScaling ahead;
+  ahead.target = 50;
+  group.policies = {{PolicyName("ahead"), true, ahead, 0s, 0s}};
+  const auto minutes = [](World& w, int from, int to) {
+    for (int i = from; i < to; ++i) {
+      w.cpu = 40 + i * 7 % 13;  // the same all over a minute: samples lost with the memory change no mean
+      w.run(1min);
+    }
+  };
+  World other;
+  w_.put_group(group);
+  other.put_group(group);
+  minutes(w_, 0, 18);
+  minutes(other, 0, 18);
+  const auto before = learned_of(w_);
+  ASSERT_TRUE(before);
+  ASSERT_LT(before->policies().at("ahead").learned(), 14);  // the newest are not in it
+  w_.restart();
+  minutes(w_, 18, 45);
+  minutes(other, 18, 45);
+  const auto a = learned_of(w_)->policies().at("ahead"), b = learned_of(other)->policies().at("ahead");
+  ASSERT_GT(a.learned(), 25);
+  ASSERT_GT(b.learned(), 25);
+  // They were not written in the same minute; what both have learned is the same.
+  const int common = static_cast<int>(std::min(a.learned(), b.learned()));
+  for (int i = 0; i < common; ++i) EXPECT_FLOAT_EQ(a.blocks(i), b.blocks(i)) << i;
+  EXPECT_EQ(a.newest() - a.learned(), b.newest() - b.learned());  // no gap
+}
+
+TEST_F(ControllerTest, WhatAPolicyLearnedGoesWithIt) {
+  Group group = group_of("web", 2, 40, 2);
+  PredictiveScaling ahead;
+  ahead.target = 50;
+  group.policies = {{PolicyName("ahead"), true, ahead, 0s, 0s}};
+  w_.put_group(group);
+  w_.run(12min);
+  ASSERT_TRUE(learned_of(w_));
+  Group without = w_.stored(kWeb);
+  without.policies.clear();
+  w_.put_group(without);
+  EXPECT_TRUE(w_.run_until([&] { return !learned_of(w_); }));
+}
+
 TEST_F(ControllerTest, DecisionsAreKeptInARingAndTheNewestCanBeRepeated) {
   w_.put_group(group_of("web", 1, 400, 1));
   ASSERT_TRUE(all_in_service(kWeb, 1));

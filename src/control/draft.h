@@ -36,6 +36,7 @@ struct Draft {
   std::map<InstanceId, std::string> activities_begun;  // terminations: key of the activity that is open
   std::optional<GroupMemory> memory;                   // what the group will remember
   bool memory_written = false;
+  bool forecasts_written = false;
   std::optional<Group> group;                     // with other sizes
   std::shared_ptr<const state::Decision> record;  // the decision record it writes
   int fleet_replacements = 0;                     // taken from the fleet's budget

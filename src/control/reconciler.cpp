@@ -20,6 +20,23 @@ void add_gauge(std::set<std::string>& gauges, const MetricSpec& metric) {
   if (metric.kind == MetricKind::Gauge) gauges.insert(metric.gauge);
 }
 
+// Whether a policy of `a` has learned what it has not in `b`, or at all.
+bool learned_more(const GroupMemory& a, const GroupMemory& b) {
+  return std::any_of(a.policies.begin(), a.policies.end(), [&b](const auto& entry) {
+    if (!entry.second.forecast) return false;
+    const auto other = b.policies.find(entry.first);
+    return other == b.policies.end() || !other->second.forecast ||
+           other->second.forecast.get().newest != entry.second.forecast.get().newest;
+  });
+}
+bool forgot_some(const GroupMemory& a, const GroupMemory& b) {
+  return std::any_of(b.policies.begin(), b.policies.end(), [&a](const auto& entry) {
+    if (!entry.second.forecast) return false;
+    const auto other = a.policies.find(entry.first);
+    return other == a.policies.end() || !other->second.forecast;
+  });
+}
+
 bool same_words(const Reading& reading, const Reading& heard) {
   return reading.instance == heard.instance && reading.sequence == heard.sequence &&
          reading.incarnation == heard.incarnation && reading.received_at == heard.received_at;
@@ -71,12 +88,23 @@ Status Reconciler::load() {
     seen_.memory = {};
     memory_version_ = 0;
   }
+  if (const Status forecasts = load_forecasts(); !forecasts.ok()) return fail(forecasts.error());
   if (const Status members = load_members(); !members.ok()) return fail(members.error());
   if (const auto traffic = context_->store.get(keys::traffic(name_)); traffic.ok())
     take_traffic(*traffic ? std::optional((*traffic)->value) : std::nullopt);
   if (const Status decisions = load_decisions(); !decisions.ok()) return fail(decisions.error());
   if (const Status activities = load_open_activities(); !activities.ok()) return fail(activities.error());
   return {};
+}
+
+Status Reconciler::load_forecasts() {
+  const std::string key = keys::forecasts(name_);
+  forecasts_version_ = 0;
+  ESCALA_ASSIGN(const auto record, context_->store.get(key));
+  if (!record) return {};
+  ESCALA_ASSIGN(const auto message, parse<state::Forecasts>(key, record->value));
+  forecasts_version_ = record->version;
+  return take_forecasts(message, seen_.memory);
 }
 
 void Reconciler::take_group(const Group& group, Revision version) {
@@ -308,6 +336,11 @@ Draft Reconciler::plan(TimePoint now, TimePoint wall_now) {
   memory_changed_ = memory_changed_ || !(decision.memory == seen_.memory);
   const bool acts = draft.urgent || !draft.members.empty() || !draft.gone.empty() || decision.memory_urgent;
   draft.memory_written = acts || (memory_changed_ && now - memory_saved_at_ >= kMemoryPeriod);
+  forecasts_changed_ = forecasts_changed_ || learned_more(decision.memory, seen_.memory);
+  // What belongs to a policy that is gone must not come back with another of its name.
+  draft.forecasts_written = (forecasts_changed_ && now - forecasts_saved_at_ >= kForecastsPeriod) ||
+                            forgot_some(decision.memory, seen_.memory);
+  draft.memory_written = draft.memory_written || draft.forecasts_written;
   draft.urgent = draft.urgent || decision.memory_urgent;
   draft.memory = std::move(decision.memory);
   seal(draft);
@@ -320,6 +353,7 @@ Draft Reconciler::bury() {
   draft.urgent = true;
   if (exists()) draft.batch.expect(keys::group(name_), group_version_).erase(keys::group(name_));
   if (memory_version_ != 0) draft.batch.erase(keys::memory(name_));
+  if (forecasts_version_ != 0) draft.batch.erase(keys::forecasts(name_));
   for (const auto& [id, member] : members_) draft.batch.erase(keys::instance(name_, id));
   for (const std::string& prefix :
        {keys::decisions(name_), keys::decision_snapshots(name_), keys::refreshes(name_), keys::client_tokens(name_)})
@@ -353,8 +387,17 @@ void Reconciler::seal(Draft& draft) const {
   if (draft.memory && draft.memory_written) {
     google::protobuf::Arena arena;
     auto& memory = *google::protobuf::Arena::CreateMessage<state::GroupMemory>(&arena);
-    encode(*draft.memory, memory);
+    encode(*draft.memory, memory, Forecasts::Apart);
     batch.put(keys::memory(name_), memory.SerializeAsString());
+  }
+  if (draft.memory && draft.forecasts_written) {
+    google::protobuf::Arena arena;
+    auto& forecasts = *google::protobuf::Arena::CreateMessage<state::Forecasts>(&arena);
+    encode_forecasts(*draft.memory, forecasts);
+    if (forecasts.policies().empty())
+      batch.erase(keys::forecasts(name_));
+    else
+      batch.put(keys::forecasts(name_), forecasts.SerializeAsString());
   }
   if (!draft.opened.empty()) draft.urgent = true;
   batch.durability = draft.urgent && !planted(Mistake::IntentNotSynced) ? Durability::Durable : Durability::Lazy;
@@ -372,7 +415,7 @@ void Reconciler::accept(Draft draft, Revision revision, TimePoint now) {
     alarms_changed_ = true;
     watch_alarms();
     open_activities_.clear();
-    group_version_ = memory_version_ = 0;
+    group_version_ = memory_version_ = forecasts_version_ = 0;
     context_->metrics.forget(name_);
     context_->live.erase(name_);
     watch_changed_ = false;
@@ -397,6 +440,11 @@ void Reconciler::accept(Draft draft, Revision revision, TimePoint now) {
       memory_version_ = revision;
       memory_saved_at_ = now;
       memory_changed_ = false;
+    }
+    if (draft.forecasts_written) {
+      forecasts_version_ = revision;
+      forecasts_saved_at_ = now;
+      forecasts_changed_ = false;
     }
   }
   if (draft.record) {

@@ -32,6 +32,10 @@ namespace escala {
 inline constexpr size_t kMaxDecisionsKept = 200;  // records per group
 inline constexpr size_t kSnapshotsKept = 20;      // of them, the newest so many can be repeated
 inline constexpr size_t kMaxSnapshotBytes = 512 << 10;
+// What predictive policies have learned of the demand, some 200 kB each, reaches the store at most so often. After a
+// crash the rest is learned again from the datapoints that are kept, which are of kForecastDatapoints periods.
+inline constexpr Duration kForecastsPeriod{10min};
+static_assert(kForecastsPeriod < (kForecastDatapoints - 1) * kForecastPeriod);
 inline constexpr Duration kMemoryPeriod{10s};  // a group's memory reaches the store at least so often while it changes
 inline constexpr int kSilentPeriods = 3;       // reports that may be missed before a reading stops to count
 
@@ -104,6 +108,7 @@ class Reconciler {
   bool reload();  // true
   Status load_members();
   bool take_traffic(const std::optional<std::string>& record);
+  Status load_forecasts();
   Status load_decisions();
   Status load_open_activities();
   void take_group(const Group& group, Revision version);
@@ -160,6 +165,9 @@ class Reconciler {
   Revision memory_version_ = 0;
   TimePoint memory_saved_at_{};
   bool memory_changed_ = false;
+  Revision forecasts_version_ = 0;
+  TimePoint forecasts_saved_at_{};
+  bool forecasts_changed_ = false;
   std::map<InstanceId, std::string> open_activities_;  // terminations under way
   std::string desired_cause_;  // why desired differs from what is there, for the next activities
   int capacity_ = 0;           // in service and coming, while carrying out

@@ -34,6 +34,7 @@ class TroubledStore final : public Store {
   Result<std::vector<Record>> scan(std::string_view prefix, std::string_view after, size_t limit) const override {
     return inner_.scan(prefix, after, limit);
   }
+  Result<size_t> count(std::string_view prefix) const override { return inner_.count(prefix); }
   using Store::commit;
   std::vector<Result<Revision>> commit(std::span<const Batch> batches) override {
     if (before_commit) before_commit(batches);

@@ -138,13 +138,20 @@ void Controller::publish() {
 void Controller::sweep(TimePoint now) {
   if (store_down_ || now - swept_at_ < options_.sweep_period) return;
   swept_at_ = now;
-  for (const auto& batch :
-       {sweep_activities(deps_.store, sweep_cursor_, now),
-        sweep_history(deps_.store, keys::kAlarmEvents, alarm_sweep_cursor_, kMaxAlarmEvents, now - kAlarmEventsKept)}) {
-    if (!batch.ok() || batch->writes.empty()) continue;
+  const auto step = [&](Sweep& sweep, auto&& old_records) {
+    if (sweep.cursor.empty()) {
+      if (now - sweep.began_at < options_.sweep_round) return;
+      sweep.began_at = now;
+    }
+    const Result<Batch> batch = old_records(sweep.cursor);
+    if (!batch.ok() || batch->writes.empty()) return;
     if (const auto done = deps_.store.commit(*batch); !done.ok())
       log_warning("control", "sweeping old records: {}", done.error().message);
-  }
+  };
+  step(activities_sweep_, [&](std::string& cursor) { return sweep_activities(deps_.store, cursor, now); });
+  step(alarms_sweep_, [&](std::string& cursor) {
+    return sweep_history(deps_.store, keys::kAlarmEvents, cursor, kMaxAlarmEvents, now - kAlarmEventsKept);
+  });
 }
 
 void Controller::save_meta(TimePoint now) {

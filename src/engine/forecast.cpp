@@ -173,7 +173,7 @@ int position_in_block(const ForecastMemory& m, int64_t period) {
 }
 // The number of a block since the epoch: its place in the day follows from it.
 int64_t block_of(const ForecastMemory& m, int64_t period) {
-  return (period - m.phase) / m.cadence;
+  return (period - m.phase - position_in_block(m, period)) / m.cadence;
 }
 int64_t newest_block(const ForecastMemory& m) {
   return block_of(m, m.newest);
@@ -410,7 +410,7 @@ void take(ForecastMemory& m, double served, bool saturated, bool known) {
   m.recent.push_back({y, saturated});
   ++m.learned;
   if (change) {
-    ++m.changes[static_cast<size_t>(m.newest % 60)];
+    ++m.changes[static_cast<size_t>((m.newest % 60 + 60) % 60)];
     ++m.changed;
     if (m.cadence > 1 && position != 0) {
       m.changes.fill(0);
@@ -438,9 +438,10 @@ const char* forecaster_name(int forecaster) {
 }
 
 void learn(ForecastMemory& memory, const DemandSeen& seen) {
-  if (memory.newest != 0 && seen.period <= memory.newest) return;
-  const int64_t missing = memory.newest == 0 ? 0 : seen.period - memory.newest - 1;
-  if (memory.newest == 0 || missing > static_cast<int64_t>(kMaxForecastRecent)) {
+  const bool first = memory.recent.empty();  // not newest == 0: a simulation may begin at the epoch
+  if (!first && seen.period <= memory.newest) return;
+  const int64_t missing = first ? 0 : seen.period - memory.newest - 1;
+  if (first || missing > static_cast<int64_t>(kMaxForecastRecent)) {
     const double offered = memory.offered, lost = memory.lost;
     memory = ForecastMemory{};
     memory.offered = offered;

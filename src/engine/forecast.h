@@ -85,7 +85,7 @@ struct RecentDemand {
 
 // All that is remembered. Bounded: about 200 kB when a week of minutes has been seen.
 struct ForecastMemory {
-  int64_t newest = 0;  // period (since the epoch) learned last; 0 = none
+  int64_t newest = 0;  // period (since the epoch) learned last; of no meaning while `recent` is empty
   int64_t learned = 0;
   int cadence = 1, phase = 0;        // periods per block; a block begins where period % cadence is phase
   std::array<int, 60> changes{};     // of uncensored demand, by period modulo 60

@@ -88,6 +88,17 @@ TEST(Forecast, GapsAreBridgedAndOldNewsPassedOver) {
   EXPECT_EQ(memory.learned, 1);
 }
 
+// Simulations may begin there.
+TEST(Forecast, TheEpochIsAPeriodLikeAnyOther) {
+  const auto from = [](int64_t first) {
+    ForecastMemory memory;
+    for (int i = 0; i < 100; ++i) learn(memory, {first + i, 20 + 10 * noise(i), false});
+    return Outlook(memory).block_excess(1, 25);
+  };
+  EXPECT_EQ(from(0), from(1440));
+  EXPECT_EQ(from(-10), from(1430));
+}
+
 TEST(Forecast, IsBounded) {
   const ForecastMemory memory = learned(25'000, [](int i) { return 10 + noise(i); });
   EXPECT_LE(memory.blocks.size(), kMaxForecastBlocks);

@@ -122,7 +122,8 @@ void Ledger::reload(const Store& store) {
   fleet_ = {};
   const auto records = store.scan("").value();
   for (const Record& record : records)
-    if (!record.key.starts_with("memory/") && !record.key.starts_with("decision"))
+    if (!record.key.starts_with("memory/") && !record.key.starts_with("forecast/") &&
+        !record.key.starts_with("decision"))
       apply(record.key, record.value, nullptr);
 }
 

@@ -36,6 +36,7 @@ class SimStore final : public Store {
   Result<std::vector<Record>> scan(std::string_view prefix, std::string_view after, size_t limit) const override {
     return inner_.scan(prefix, after, limit);
   }
+  Result<size_t> count(std::string_view prefix) const override { return inner_.count(prefix); }
   using Store::commit;
   using Store::scan;
   std::vector<Result<Revision>> commit(std::span<const Batch> batches) override;

@@ -30,6 +30,7 @@ constexpr Kind kKinds[] = {
     {"fleet", make<state::Fleet>},
     {"group/", make<state::Group>},
     {"memory/", make<state::GroupMemory>},
+    {"forecast/", make<state::Forecasts>},
     {"spec/", make<state::LaunchSpec>},
     {"instance/", make<state::Instance>},
     {"operation/", make<state::Operation>},

@@ -100,6 +100,12 @@ std::vector<Record> StoreImage::scan(std::string_view prefix, std::string_view a
   return out;
 }
 
+size_t StoreImage::count(std::string_view prefix) const {
+  size_t found = 0;
+  for (auto at = records_.lower_bound(prefix); at != records_.end() && at->first.starts_with(prefix); ++at) ++found;
+  return found;
+}
+
 Result<std::vector<Store::Change>> StoreImage::changes(std::string_view prefix, Revision since) const {
   if (since < feed_begins_ || since > revision_)
     return Error{ErrorKind::Conflict, fmt::format("changes since revision {} are not kept (kept: {} to {})", since,

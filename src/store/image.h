@@ -43,6 +43,7 @@ class StoreImage {
 
   std::optional<Record> get(std::string_view key) const;
   std::vector<Record> scan(std::string_view prefix, std::string_view after, size_t limit) const;
+  size_t count(std::string_view prefix) const;
   Result<std::vector<Store::Change>> changes(std::string_view prefix, Revision since) const;
   Revision revision() const { return revision_; }
 

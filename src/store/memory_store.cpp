@@ -14,6 +14,11 @@ Result<std::vector<Record>> MemoryStore::scan(std::string_view prefix, std::stri
   return image_.scan(prefix, after, limit);
 }
 
+Result<size_t> MemoryStore::count(std::string_view prefix) const {
+  const std::lock_guard lock(mutex_);
+  return image_.count(prefix);
+}
+
 std::vector<Result<Revision>> MemoryStore::commit(std::span<const Batch> batches) {
   std::function<void()> listener;
   std::function<Status(std::span<const Batch>)> ask;

@@ -24,6 +24,7 @@ class MemoryStore final : public Store {
   Result<std::optional<Record>> get(std::string_view key) const override;
   Result<std::vector<Record>> scan(std::string_view prefix, std::string_view after = {},
                                    size_t limit = SIZE_MAX) const override;
+  Result<size_t> count(std::string_view prefix) const override;
   std::vector<Result<Revision>> commit(std::span<const Batch> batches) override;
   using Store::commit;
   Result<std::vector<Change>> changes(std::string_view prefix, Revision since) const override;

@@ -37,6 +37,9 @@ std::string group(const GroupName& name) {
 std::string memory(const GroupName& name) {
   return "memory/" + escape(name.str());
 }
+std::string forecasts(const GroupName& name) {
+  return "forecast/" + escape(name.str());
+}
 std::string spec(const LaunchSpecId& id) {
   return kSpecs + escape(id.str());
 }

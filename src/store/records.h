@@ -27,6 +27,7 @@ inline const std::string kGroups = "group/";
 inline const std::string kSpecs = "spec/";
 std::string group(const GroupName&);
 std::string memory(const GroupName&);
+std::string forecasts(const GroupName&);
 std::string spec(const LaunchSpecId&);
 inline const std::string kTemplates = "launch-template/";
 std::string launch_template(std::string_view id);
@@ -59,7 +60,13 @@ std::string dead_notice(TimePoint at, std::string_view id);
 // Into an empty message, which may stand in an arena.
 void encode(const Group&, state::Group&);
 void encode(const Instance&, state::Instance&);
-void encode(const GroupMemory&, state::GroupMemory&);
+// What predictive policies know of the demand is large and can be learned again from the newest datapoints: the store
+// keeps it in a record of its own, written seldom. A snapshot has all in one.
+enum class Forecasts : uint8_t { Within, Apart };
+void encode(const GroupMemory&, state::GroupMemory&, Forecasts = Forecasts::Within);
+// Of the policies that have learned something; and back, to the policies that are remembered.
+void encode_forecasts(const GroupMemory&, state::Forecasts&);
+Status take_forecasts(const state::Forecasts&, GroupMemory&);
 void encode(const Snapshot&, TimePoint now, state::Snapshot&);
 void encode(const LaunchSpecRef&, state::LaunchSpecRef&);
 

@@ -152,7 +152,7 @@ ForecastMemory decode_forecast(const state::ForecastMemory& from, Faults& faults
     faults.note(fmt::format("pulses of {} blocks a day; expected {}", from.pulses_size(), 1440 / to.cadence));
   to.pulses.assign(from.pulses().begin(), from.pulses().end());
   if (from.horizons_size() != kForecastHorizons || from.said_size() > kForecastReach ||
-      (from.said_size() == 0) != (from.blocks_size() == 0) || (to.newest != 0) != (from.recent_size() != 0)) {
+      (from.said_size() == 0) != (from.blocks_size() == 0) || (to.newest != 0 && from.recent_size() == 0)) {
     faults.note("parts of a forecast that do not belong together");
     return {};
   }

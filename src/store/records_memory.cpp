@@ -69,7 +69,7 @@ AlarmMemory decode_alarm(const state::AlarmMemory& from, Faults& faults) {
           from_us(from.evaluated()), from_us(from.forced()), from.reason()};
 }
 
-void encode_policy(const PolicyMemory& from, state::PolicyMemory& to) {
+void encode_policy(const PolicyMemory& from, state::PolicyMemory& to, Forecasts forecasts) {
   records::reserve(*to.mutable_recommendations(), from.recommendations);
   for (const Recommendation& recommendation : from.recommendations) {
     state::Recommendation& out = *to.add_recommendations();
@@ -78,7 +78,8 @@ void encode_policy(const PolicyMemory& from, state::PolicyMemory& to) {
   }
   encode_alarm(from.high, *to.mutable_high());
   encode_alarm(from.low, *to.mutable_low());
-  if (from.forecast) records::encode_forecast(from.forecast.get(), *to.mutable_forecast());
+  if (from.forecast && forecasts == Forecasts::Within)
+    records::encode_forecast(from.forecast.get(), *to.mutable_forecast());
   to.set_wanted(from.wanted);
   to.set_ordered(from.ordered);
   for (const Recommendation& order : from.orders) {
@@ -111,8 +112,9 @@ void encode_offering(const OfferingKey& key, const OfferingMemory& from, state::
 
 }  // namespace
 
-void encode(const GroupMemory& from, state::GroupMemory& to) {
-  for (const auto& [name, policy] : from.policies) encode_policy(policy, (*to.mutable_policies())[name.str()]);
+void encode(const GroupMemory& from, state::GroupMemory& to, Forecasts forecasts) {
+  for (const auto& [name, policy] : from.policies)
+    encode_policy(policy, (*to.mutable_policies())[name.str()], forecasts);
   for (const auto& [name, alarm] : from.alarms) encode_alarm(alarm, (*to.mutable_alarms())[name.str()]);
   records::reserve(*to.mutable_windows(), from.windows);
   for (const MetricWindow& window : from.windows) records::encode_window(window, *to.add_windows());
@@ -137,6 +139,20 @@ void encode(const GroupMemory& from, state::GroupMemory& to) {
   to.set_hearing_since(to_us(from.hearing_since));
   to.set_desired_seen(from.desired_seen);
   if (!from.refresh.id.empty()) *to.mutable_refresh() = encode(from.refresh);
+}
+
+void encode_forecasts(const GroupMemory& from, state::Forecasts& to) {
+  for (const auto& [name, policy] : from.policies)
+    if (policy.forecast) records::encode_forecast(policy.forecast.get(), (*to.mutable_policies())[name.str()]);
+}
+Status take_forecasts(const state::Forecasts& from, GroupMemory& to) {
+  Faults faults;
+  for (const auto& [name, forecast] : from.policies())
+    if (const auto policy = to.policies.find(PolicyName(name)); policy != to.policies.end())
+      policy->second.forecast.edit() = records::decode_forecast(forecast, faults);
+  const auto read = faults.result(true, "forecasts");
+  if (!read) return read.error();
+  return {};
 }
 
 Result<GroupMemory> decode(const state::GroupMemory& from) {

@@ -171,6 +171,10 @@ Result<std::vector<Record>> SqliteStore::scan(std::string_view prefix, std::stri
   const std::shared_lock lock(image_mutex_);
   return image_.scan(prefix, after, limit);
 }
+Result<size_t> SqliteStore::count(std::string_view prefix) const {
+  const std::shared_lock lock(image_mutex_);
+  return image_.count(prefix);
+}
 Result<std::vector<Store::Change>> SqliteStore::changes(std::string_view prefix, Revision since) const {
   const std::shared_lock lock(image_mutex_);
   return image_.changes(prefix, since);

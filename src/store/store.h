@@ -74,6 +74,8 @@ class Store {
   // limit.
   virtual Result<std::vector<Record>> scan(std::string_view prefix, std::string_view after = {},
                                            size_t limit = SIZE_MAX) const = 0;
+  // How many keys start with prefix.
+  virtual Result<size_t> count(std::string_view prefix) const = 0;
   // Commits each batch on its own (all of it or nothing), all of them with one sync. The answer has one entry a batch:
   // the revision its writes got, or Conflict (a condition did not hold), Exhausted (a bound above), Unavailable (the
   // disk: full, failing; nothing of the batch is kept). After an Unavailable the store refuses further batches until it

@@ -69,6 +69,9 @@ TYPED_TEST_P(StoreContract, ScansByPrefixInOrderAndInPages) {
   EXPECT_THAT(this->keys("g/", "g/a", 2), ::testing::ElementsAre("g/a/1", "g/b"));
   EXPECT_THAT(this->keys("", "g/b"), ::testing::ElementsAre("g/\xff", "h"));
   EXPECT_THAT(this->keys("zz"), ::testing::ElementsAre());
+  EXPECT_EQ(this->store_.count("g/").value(), 4u);
+  EXPECT_EQ(this->store_.count("").value(), 6u);
+  EXPECT_EQ(this->store_.count("zz").value(), 0u);
 }
 
 TYPED_TEST_P(StoreContract, TellsWhatChangedOncePerKeyNewestLast) {

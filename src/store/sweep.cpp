@@ -1,5 +1,6 @@
 #include "store/sweep.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "store/records.h"
@@ -8,6 +9,7 @@ namespace escala {
 namespace {
 
 constexpr size_t kMomentDigits = 20;
+constexpr size_t kOldAtOnce = 100;  // records looked at for their age; more of them in the next round
 
 // nullopt: the key has another form.
 std::optional<TimePoint> moment_of(std::string_view key, size_t at) {
@@ -34,9 +36,10 @@ Result<Batch> sweep_history(const Store& store, std::string_view prefix, std::st
   const std::string& key = first.front().key;
   const size_t slash = key.find('/', prefix.size());
   const std::string name = key.substr(0, slash == std::string::npos ? key.size() : slash + 1);
-  ESCALA_ASSIGN(const auto records, store.scan(name));
-  const size_t surplus = records.size() > most ? records.size() - most : 0;
-  for (size_t i = 0; i < records.size() && batch.writes.size() < kMaxBatchWrites; ++i) {
+  ESCALA_ASSIGN(const size_t kept, store.count(name));
+  const size_t surplus = kept > most ? kept - most : 0;
+  ESCALA_ASSIGN(const auto records, store.scan(name, {}, std::min(surplus + kOldAtOnce, kMaxBatchWrites)));
+  for (size_t i = 0; i < records.size(); ++i) {
     const auto moment = moment_of(records[i].key, name.size());
     if (i >= surplus && moment && *moment > oldest) break;  // the rest is newer
     batch.erase(records[i].key);
