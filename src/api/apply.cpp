@@ -254,6 +254,7 @@ void carry_over(const LoadedGroup& existing, const GroupDocument& from, Group& g
   group.created_at = before.created_at;
   group.suspended = before.suspended;
   group.suspension_reasons = before.suspension_reasons;
+  group.executed = before.executed;
   group.paused = before.paused;
   group.paused_reason = before.paused_reason;
   if (!from.escala().has_observe()) group.observe = before.observe;
@@ -333,6 +334,7 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
       use_spec(spec, group);
     }
     place_in_subnets(spec, from.vpczoneidentifier(), from.availabilityzones_size() > 0, group);
+    ESCALA_API_TRY(check_zones(context, group));
     // What the document says of the agent outranks what follows from the launch configuration.
     if (from.escala().has_agentexpected()) group.agent_expected = from.escala().agentexpected();
     const std::string key = keys::group(group.name);

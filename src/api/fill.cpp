@@ -113,6 +113,18 @@ class Filler {
     return false;
   }
 
+  // The text, and a fault where messages cannot hold it: what is wrong is then '?'.
+  std::string legal(const Node& node, const std::string& path) {
+    std::string text = node.text;
+    size_t bad = find_bad_character(text);
+    if (bad == std::string::npos) return text;
+    fault(path, node,
+          fmt::format("byte 0x{:02X} in '{}' is not allowed text", static_cast<unsigned char>(text[bad]), shown(text)),
+          std::string(kLegalText));
+    for (; bad != std::string::npos; bad = find_bad_character(text)) text[bad] = '?';
+    return text;
+  }
+
   void fill_value(Message& into, const FieldDescriptor& field, const Node& node, const std::string& path) {
     const auto* reflection = into.GetReflection();
     const bool list = field.is_repeated();
@@ -122,7 +134,8 @@ class Filler {
                        path);
       case FieldDescriptor::CPPTYPE_STRING:
         if (!is_text(node, path)) return;
-        return list ? reflection->AddString(&into, &field, node.text) : reflection->SetString(&into, &field, node.text);
+        return list ? reflection->AddString(&into, &field, legal(node, path))
+                    : reflection->SetString(&into, &field, legal(node, path));
       case FieldDescriptor::CPPTYPE_INT32:
         return fill_int(into, field, node, path);
       case FieldDescriptor::CPPTYPE_DOUBLE:

@@ -16,7 +16,8 @@
 
 namespace escala::api {
 
-inline constexpr size_t kMaxParameters = 1000;
+// Of any form: as many as 1,000 datums of PutMetricData take. Services allow fewer (Service::most_parameters).
+inline constexpr size_t kMaxParameters = 20'000;
 inline constexpr size_t kMaxParameterName = 1024;  // bytes, decoded
 inline constexpr size_t kMaxFormDepth = 16;        // dots in a name; the API's deepest has 12
 inline constexpr size_t kMaxToldUnknown = 8;

@@ -78,6 +78,7 @@ Failure create_group(const Context& context, const CreateAutoScalingGroupRequest
     set_settings(request, "", group, faults);
     ESCALA_API_TRY(place_group(context, request, group));
     if (group.zones.empty()) group.zones.emplace_back(std::string(kDefaultZone));
+    ESCALA_API_TRY(check_zones(context, group));
     group.min_size = request.minsize();
     group.max_size = request.maxsize();
     group.desired_capacity = request.has_desiredcapacity() ? request.desiredcapacity() : request.minsize();
@@ -316,6 +317,11 @@ std::variant<GroupMemory, ApiError> load_memory(const Context& context, const Gr
   if (!learned) return from_error(learned.error());
   if (const Status taken = take_forecasts(*learned, *decoded); !taken) return from_error(taken.error());
   return std::move(*decoded);
+}
+
+Failure check_zones(const Context& context, const Group& group) {
+  if (!context.ec2_is_elsewhere || group.zones != std::vector{ZoneName(std::string(kDefaultZone))}) return std::nullopt;
+  return validation_error("At least one Availability Zone or VPC Subnet is required.");
 }
 
 Failure check_room_for_group(const Context& context) {

@@ -15,6 +15,8 @@ std::vector<GroupName> groups_of_alarm(const Context& context, const AlarmName& 
 std::variant<GroupMemory, ApiError> load_memory(const Context& context, const GroupName& name);
 // LimitExceeded when kMaxGroups are there.
 Failure check_room_for_group(const Context& context);
+// Where nobody named a zone, a group of processes has ours; one of EC2 has none.
+Failure check_zones(const Context& context, const Group& group);
 // Makes the group launch this spec from now on; the batch then insists that the spec still exists.
 Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch);
 void use_spec(const state::LaunchSpec& spec, Group& group);

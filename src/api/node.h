@@ -64,5 +64,9 @@ std::string shown(std::string_view text);
 // The first byte that is no valid UTF-8, or is a control character other than tab, CR and LF, or U+FFFE and U+FFFF:
 // what XML 1.0, hence every AWS SDK, refuses. npos when all is well.
 size_t find_bad_character(std::string_view text);
+// How AWS says so.
+inline constexpr std::string_view kLegalText =
+    "Member must satisfy regular expression pattern: "
+    "[\\u0020-\\uD7FF\\uE000-\\uFFFD\\uD800\\uDC00-\\uDBFF\\uDFFF\\r\\n\\t]*";
 
 }  // namespace escala::api

@@ -128,6 +128,7 @@ Failure execute_policy(const Context& context, const ExecutePolicyRequest& reque
     }
     const AdjustmentType type = simple != nullptr ? simple->type : step->type;
     const int magnitude = simple != nullptr ? simple->min_adjustment_magnitude : step->min_adjustment_magnitude;
+    if (simple != nullptr) group.executed = {context.clock.now(), simple->cooldown.value_or(group.default_cooldown)};
     group.desired_capacity =
         std::clamp(adjusted(type, adjustment, magnitude, group.desired_capacity), group.min_size, group.max_size);
     return std::nullopt;

@@ -312,7 +312,9 @@ std::string warning_header(const std::vector<std::string>& unknown, const std::v
 
 Answer query(const Context& shared, const Head& head, const std::string& body, bool owner,
              const std::string& request_id) {
-  const Service* service = &services()[0];  // until the version is known, for errors
+  // Until the version is known, for errors: what the signature says.
+  const Service* service = service_of_scope(head.field("authorization"));
+  if (service == nullptr) service = &services()[0];
   Context context = shared;
   Caller caller;
   auto form = read_form(body);
@@ -328,6 +330,9 @@ Answer query(const Context& shared, const Head& head, const std::string& body, b
   if (auto failed = authenticate(context, caller, head, body, owner, service->name))
     return error_xml(*service, *failed, request_id);
   if (auto* error = std::get_if<ApiError>(&form)) return error_xml(*service, *error, request_id);
+  if (parameters->size() > service->most_parameters)
+    return error_xml(*service, validation_error(fmt::format("more than {} parameters", service->most_parameters)),
+                     request_id);
   if (!head.field("content-encoding").empty())
     return error_xml(*service, {"UnsupportedMediaType", 415, "Content-Encoding is not taken with forms"}, request_id);
   auto action_name = single(*parameters, "Action");

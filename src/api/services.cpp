@@ -1,5 +1,7 @@
 #include "api/services.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -117,6 +119,7 @@ constexpr std::array<Service, 3> kServices = {{
      .version = "2011-01-01",
      .xml_namespace = "http://autoscaling.amazonaws.com/doc/2011-01-01/",
      .json_target = {},
+     .most_parameters = 1000,
      .lists = ListStyle::Member,
      .envelope = Service::Envelope::Query,
      .find = find_among<kAutoScaling>,
@@ -126,6 +129,7 @@ constexpr std::array<Service, 3> kServices = {{
      .version = "2010-08-01",
      .xml_namespace = "http://monitoring.amazonaws.com/doc/2010-08-01/",
      .json_target = "GraniteServiceVersion20100801.",
+     .most_parameters = kMaxParameters,
      .lists = ListStyle::Member,
      .envelope = Service::Envelope::Query,
      .find = find_among<kCloudWatch>,
@@ -135,6 +139,7 @@ constexpr std::array<Service, 3> kServices = {{
      .version = "2016-11-15",
      .xml_namespace = "http://ec2.amazonaws.com/doc/2016-11-15/",
      .json_target = {},
+     .most_parameters = 1000,
      .lists = ListStyle::Flat,
      .envelope = Service::Envelope::Ec2,
      .find = find_among<kEc2>,
@@ -147,6 +152,11 @@ std::span<const Service> services() {
   return kServices;
 }
 
+const Service* service_of_scope(std::string_view authorization) {
+  for (const Service& service : services())
+    if (authorization.find(fmt::format("/{}/aws4_request", service.name)) != std::string_view::npos) return &service;
+  return nullptr;
+}
 const Service* service_of_version(std::string_view version) {
   const auto found =
       std::find_if(kServices.begin(), kServices.end(), [&](const Service& each) { return each.version == version; });

@@ -21,6 +21,7 @@ struct Service {
   std::string_view version;  // Version=
   std::string_view xml_namespace;
   std::string_view json_target;  // X-Amz-Target up to the operation, for awsJson1.0; empty: not spoken
+  size_t most_parameters;        // of a form
   ListStyle lists = ListStyle::Member;
   Envelope envelope = Envelope::Query;
   // The operation of this name, or null. Names that are ours alone are no part of any service.
@@ -32,6 +33,8 @@ struct Service {
 
 std::span<const Service> services();
 const Service* service_of_version(std::string_view version);
+// The service an Authorization header's credential is scoped to; null where it names none of ours.
+const Service* service_of_scope(std::string_view authorization);
 // "GraniteServiceVersion20100801.PutMetricData" -> CloudWatch, and the name of the operation.
 std::pair<const Service*, std::string_view> service_of_target(std::string_view target);
 

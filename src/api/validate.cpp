@@ -142,8 +142,7 @@ class Validator {
       return add(path, value,
                  fmt::format("byte 0x{:02X} in '{}' is not allowed text", static_cast<unsigned char>(value[bad]),
                              shown(value)),
-                 "Member must satisfy regular expression pattern: "
-                 "[\\u0020-\\uD7FF\\uE000-\\uFFFD\\uD800\\uDC00-\\uDBFF\\uDFFF\\r\\n\\t]*");
+                 std::string(kLegalText));
     const auto length = static_cast<double>(value.size());
     if (allowed.has_min() && length < allowed.min())
       return add(path, value, fmt::format("'{}' is shorter than {}", shown(value), allowed.min()),

@@ -20,6 +20,10 @@ Failure put_pool(const Context& context, const PutWarmPoolRequest& request, PutW
         "PoolState {}: the providers here cannot stop an instance and keep it; the instances of a warm pool "
         "run (PoolState Running)",
         request.poolstate()));
+  if (request.maxgrouppreparedcapacity() >= 0 && request.has_maxgrouppreparedcapacity() &&
+      request.minsize() > request.maxgrouppreparedcapacity())
+    return validation_error(fmt::format("MinSize {} of the warm pool is greater than MaxGroupPreparedCapacity {}",
+                                        request.minsize(), request.maxgrouppreparedcapacity()));
   return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
     Group& group = loaded.group;
     if (group.warm_pool && group.warm_pool->deleting)

@@ -151,6 +151,7 @@ struct GroupMemory {
   TimePoint breaker_since{};
   TimePoint hearing_since{};  // agents are heard without a break of the whole since then; the epoch = not now
   int desired_seen = 0;       // desired_capacity at the last decision, to notice a user's change
+  TimePoint executed_seen{};  // Group::executed
   RefreshMemory refresh;
   friend bool operator==(const GroupMemory&, const GroupMemory&) = default;
 };

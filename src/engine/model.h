@@ -380,6 +380,13 @@ struct Notification {
 // How the agents of the group are heard.
 enum class MetricsMode : uint8_t { Push, Pull, ClassicPull };
 
+// ExecutePolicy of a simple policy, the newest: its cooldown begins when what it asked for is done.
+struct ExecutedPolicy {
+  TimePoint at{};
+  Duration cooldown{0};
+  friend bool operator==(const ExecutedPolicy&, const ExecutedPolicy&) = default;
+};
+
 struct Group {
   GroupName name;
   int min_size = 0;
@@ -405,6 +412,7 @@ struct Group {
   std::string paused_reason;
   bool observe = false;   // decide and explain, do not act
   bool deleting = false;  // DeleteAutoScalingGroup with ForceDelete: everything goes, then the group
+  std::optional<ExecutedPolicy> executed;
   MetricsMode metrics_mode = MetricsMode::Push;
   Duration metrics_period{1s};      // 0.2 s to 60 s
   Duration evaluation_interval{0};  // decide at most this often; 0 = on every new reading

@@ -160,7 +160,9 @@ bool take_in(const PredictiveScaling& policy, const MetricWindow& window, const 
   bool any = false;
   for (const Datapoint& point : window.finished) {
     const int64_t period = point.start.time_since_epoch() / window.period;
-    if (period <= memory.forecast.get().newest || point.samples == 0 || too_few(point, view)) continue;
+    const ForecastMemory& known = memory.forecast.get();
+    if (!known.recent.empty() && period <= known.newest) continue;
+    if (point.samples == 0 || too_few(point, view)) continue;
     // A simulation tells how many there were; live, those that were silent carried as much as the others.
     const double machines = view.told != nullptr
                                 ? point.instances

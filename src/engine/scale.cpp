@@ -56,6 +56,7 @@ class Round {
     outcome_.reasons.push_back({code, std::move(subject), std::move(facts)});
   }
   void run_cooldown();
+  void notice_executed();
   void follow_schedule();
   void notice_user();
   bool is_due();
@@ -100,6 +101,13 @@ void Round::run_cooldown() {
   if (fleet_.coming > 0 || fleet_.terminating > 0) return;
   memory_.cooldown_until = now_ + memory_.cooldown_after;
   memory_.cooldown_after = Duration{0};
+  outcome_.memory_urgent = true;
+}
+
+void Round::notice_executed() {
+  if (!group_.executed || group_.executed->at <= memory_.executed_seen) return;
+  memory_.executed_seen = group_.executed->at;
+  memory_.cooldown_after = std::max(memory_.cooldown_after, group_.executed->cooldown);
   outcome_.memory_urgent = true;
 }
 
@@ -285,6 +293,7 @@ ScaleOutcome Round::run() {
     outcome_.reasons.insert(outcome_.reasons.end(), refused.begin(), refused.end());
   }
   run_cooldown();
+  notice_executed();
   if (!paused()) follow_schedule();  // what falls due meanwhile is owed until the pause ends
   if (is_due()) {
     memory_.evaluated_at = now_;

@@ -142,6 +142,25 @@ TEST(SimpleScaling, CooldownBeginsWhenTheActivityIsDone) {
   EXPECT_EQ(w.last.desired, 4);
 }
 
+TEST(SimpleScaling, AnExecutedPolicyHasItsCooldownToo) {
+  ScaleWorld w(2);
+  w.alarm("high", Comparison::Above, 70, by(1, 10s));
+  w.run(2s, 50);
+  w.seen.group.desired_capacity = 3;
+  w.seen.group.executed = ExecutedPolicy{w.now, 30s};
+  w.add(LifecycleState::Pending);
+  w.run(3s, 80);
+  EXPECT_TRUE(w.says(ReasonCode::LaunchInProgress));
+  EXPECT_EQ(w.seen.memory.cooldown_until, TimePoint{});
+  w.seen.instances.back().state = LifecycleState::InService;
+  w.seen.instances.back().in_service_at = w.now;
+  w.run(29s, 80);
+  EXPECT_EQ(w.last.desired, 3);
+  EXPECT_TRUE(w.says(ReasonCode::CooldownActive));
+  w.run(3s, 80);
+  EXPECT_EQ(w.last.desired, 4);
+}
+
 TEST(SimpleScaling, WaitsWhileSomethingTerminates) {
   ScaleWorld w(3);
   w.alarm("low", Comparison::Below, 40, by(-1, 0s));

@@ -521,7 +521,7 @@ void Users::Parts::warm_pool(const GroupName& group) {
   request.mutable_instancereusepolicy()->set_reuseonscalein(pool.reuse_on_scale_in);
   const bool ending = g.warm_pool && g.warm_pool->deleting;
   g.warm_pool = pool;
-  if (g.deleting || ending) expected.reset();
+  if (g.deleting || ending || (*pool.max_prepared >= 0 && *pool.max_prepared < pool.min_size)) expected.reset();
   perform("PutWarmPool", group, request, expected);
 }
 

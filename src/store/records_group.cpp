@@ -265,6 +265,9 @@ void encode_suspension(const Group& from, state::Group& to) {
   to.set_paused_reason(from.paused_reason);
   to.set_observe(from.observe);
   to.set_deleting(from.deleting);
+  if (!from.executed) return;
+  to.mutable_executed()->set_at(to_us(from.executed->at));
+  to.mutable_executed()->set_cooldown(from.executed->cooldown.count());
 }
 void decode_suspension(const state::Group& from, Group& to, Faults& faults) {
   if (from.suspended() >> kProcesses != 0) faults.note("a suspended process is unknown");
@@ -275,6 +278,7 @@ void decode_suspension(const state::Group& from, Group& to, Faults& faults) {
   to.paused_reason = from.paused_reason();
   to.observe = from.observe();
   to.deleting = from.deleting();
+  if (from.has_executed()) to.executed = {from_us(from.executed().at()), Duration{from.executed().cooldown()}};
 }
 
 }  // namespace

@@ -138,6 +138,7 @@ void encode(const GroupMemory& from, state::GroupMemory& to, Forecasts forecasts
   to.set_breaker_since(to_us(from.breaker_since));
   to.set_hearing_since(to_us(from.hearing_since));
   to.set_desired_seen(from.desired_seen);
+  to.set_executed_seen(to_us(from.executed_seen));
   if (!from.refresh.id.empty()) *to.mutable_refresh() = encode(from.refresh);
 }
 
@@ -177,6 +178,7 @@ Result<GroupMemory> decode(const state::GroupMemory& from) {
   to.breaker_since = from_us(from.breaker_since());
   to.hearing_since = from_us(from.hearing_since());
   to.desired_seen = from.desired_seen();
+  to.executed_seen = from_us(from.executed_seen());
   if (from.has_refresh()) to.refresh = faults.take(decode(from.refresh()));
   return faults.result(std::move(to), "group memory");
 }

@@ -165,6 +165,7 @@ Group group() {
   g.paused_reason = word();
   g.observe = any<bool>();
   g.deleting = any<bool>();
+  if (any<bool>()) g.executed = ExecutedPolicy{moment(), lapse()};
   g.metrics_mode = one_of(MetricsMode::ClassicPull);
   g.metrics_period = lapse();
   g.evaluation_interval = lapse();
@@ -277,6 +278,7 @@ GroupMemory memory() {
   m.breaker_since = moment();
   m.hearing_since = moment();
   m.desired_seen = any<int>();
+  m.executed_seen = moment();
   if (any<bool>()) m.refresh = refresh_memory();
   return m;
 }

@@ -3,9 +3,6 @@
 
 import base64
 import datetime
-import hashlib
-import hmac
-import http.client
 import os
 import shutil
 import socket
@@ -357,75 +354,37 @@ def wrong_requests_change_nothing_and_say_why(bin_dir):
         assert asg.describe_auto_scaling_groups(AutoScalingGroupNames=["nobody"])["AutoScalingGroups"] == []
 
 
-def raw(manager, method="POST", target="/", headers=(), body=b"", host=None):
-    """One request over TCP, as it stands; (status, headers, body)."""
-    address = urllib.parse.urlsplit(aws.profile(manager)["endpoint_url"])
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
-    try:
-        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-        connection.putheader("Host", host or address.netloc)
-        for name, value in headers:
-            connection.putheader(name, value)
-        connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
-        answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read().decode()
-    finally:
-        connection.close()
-
-
-def signed(manager, body, key=None, date=None, service="autoscaling", region="local", more=()):
-    """Headers of a signature made here, by hand: a second opinion beside botocore's."""
-    settings = aws.profile(manager)
-    key = key or (settings["aws_access_key_id"], settings["aws_secret_access_key"])
-    date = date or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    host = urllib.parse.urlsplit(settings["endpoint_url"]).netloc
-    fields = sorted({"host": host, "x-amz-date": date, **dict(more)}.items())
-    names = ";".join(name for name, _ in fields)
-    canonical = "\n".join(["POST", "/", ""] + [f"{n}:{v}" for n, v in fields] + ["", names,
-                                                                                 hashlib.sha256(body).hexdigest()])
-    scope = f"{date[:8]}/{region}/{service}/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    secret = ("AWS4" + key[1]).encode()
-    for part in (date[:8], region, service, "aws4_request"):
-        secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
-    signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
-    return [("X-Amz-Date", date), ("Content-Type", "application/x-www-form-urlencoded"), *more,
-            ("Authorization", f"AWS4-HMAC-SHA256 Credential={key[0]}/{scope}, SignedHeaders={names}, "
-                              f"Signature={signature}")]
-
-
 def who_does_not_sign_gets_nothing(bin_dir):
     form = b"Action=DescribeAutoScalingGroups&Version=2011-01-01"
     with Manager(bin_dir) as manager:
         asg = aws.client(manager)
         make_group(asg, desired=0)
         make_group(asg, name="db", desired=0)
-        assert raw(manager, headers=signed(manager, form), body=form)[0] == 200
+        assert aws.raw(manager, headers=aws.signed(manager, form), body=form)[0] == 200
         kind = ("Content-Type", "application/x-www-form-urlencoded")
         minutes = lambda n: time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + 60 * n))  # noqa: E731
         for headers, status, code in [
                 ([kind], 403, "MissingAuthenticationToken"),
-                (signed(manager, form, key=("ESCANOBODY", "x")), 403, "InvalidClientTokenId"),
-                (signed(manager, form, key=(aws.profile(manager)["aws_access_key_id"], "x")), 403, "SignatureDoesNotMatch"),
-                (signed(manager, b"other"), 403, "SignatureDoesNotMatch"),
-                (signed(manager, form, region="us-east-1"), 403, "valid region: 'local'"),
-                (signed(manager, form, service="ec2"), 403, "correct service"),
-                (signed(manager, form, date=minutes(-6)), 403, "Signature expired"),
-                (signed(manager, form, date=minutes(6)), 403, "Signature not yet current"),
-                (signed(manager, form, more=[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]), 403, "SignatureDoesNotMatch"),
-                (signed(manager, form) + [("x-amz-meta", "1")], 403, "must be a 'SignedHeader'"),
-                (signed(manager, form) + signed(manager, form)[-1:], 400, "given twice"),
+                (aws.signed(manager, form, key=("ESCANOBODY", "x")), 403, "InvalidClientTokenId"),
+                (aws.signed(manager, form, key=(aws.profile(manager)["aws_access_key_id"], "x")), 403, "SignatureDoesNotMatch"),
+                (aws.signed(manager, b"other"), 403, "SignatureDoesNotMatch"),
+                (aws.signed(manager, form, region="us-east-1"), 403, "valid region: 'local'"),
+                (aws.signed(manager, form, service="ec2"), 403, "correct service"),
+                (aws.signed(manager, form, date=minutes(-6)), 403, "Signature expired"),
+                (aws.signed(manager, form, date=minutes(6)), 403, "Signature not yet current"),
+                (aws.signed(manager, form, more=[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]), 403, "SignatureDoesNotMatch"),
+                (aws.signed(manager, form) + [("x-amz-meta", "1")], 403, "must be a 'SignedHeader'"),
+                (aws.signed(manager, form) + aws.signed(manager, form)[-1:], 400, "given twice"),
                 ([kind, ("Authorization", "AWS4-HMAC-SHA1 x")], 400, "IncompleteSignature"),
                 ([kind, ("Authorization", "Basic eDp5")], 400, "IncompleteSignature")]:
-            answer = raw(manager, headers=headers, body=form)
+            answer = aws.raw(manager, headers=headers, body=form)
             assert answer[0] == status and code in answer[2], (headers, answer)
-        assert "query string" in raw(manager, target="/?X-Amz-Signature=1", headers=signed(manager, form), body=form)[2]
-        assert raw(manager, host="evil.example", headers=signed(manager, form), body=form)[0] == 421
+        assert "query string" in aws.raw(manager, target="/?X-Amz-Signature=1", headers=aws.signed(manager, form), body=form)[2]
+        assert aws.raw(manager, host="evil.example", headers=aws.signed(manager, form), body=form)[0] == 421
         for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
-            status, headers, _ = raw(manager, method=method)
+            status, headers, _ = aws.raw(manager, method=method)
             assert status == 405 and headers["Allow"] and not any("ccess-Control" in h for h in headers), headers
-        assert raw(manager, headers=[("Content-Type", "multipart/form-data")], body=form)[0] == 415
+        assert aws.raw(manager, headers=[("Content-Type", "multipart/form-data")], body=form)[0] == 415
 
         # Roles, from the outside.
         reader = aws.client(manager, key=aws.new_key(manager, "read:we*"))

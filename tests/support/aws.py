@@ -1,9 +1,14 @@
 """Real AWS clients against a manager under test: its profile file, boto3 clients, the AWS CLI."""
 
 import configparser
+import hashlib
+import hmac
+import http.client
 import json
 import os
 import subprocess
+import time
+import urllib.parse
 
 from manager import wait_for
 
@@ -61,3 +66,41 @@ def refusal(call, **parameters):
         assert answer["ResponseMetadata"]["RequestId"], answer
         return f"{answer['Error']['Code']}: {answer['Error']['Message']}"
     raise AssertionError(f"{call.__name__}({parameters}) was not refused")
+
+
+def raw(manager, method="POST", target="/", headers=(), body=b"", host=None):
+    """One request over TCP, as it stands; (status, headers, body)."""
+    address = urllib.parse.urlsplit(profile(manager)["endpoint_url"])
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+    try:
+        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        connection.putheader("Host", host or address.netloc)
+        for name, value in headers:
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read().decode()
+    finally:
+        connection.close()
+
+
+def signed(manager, body, key=None, date=None, service="autoscaling", region="local", more=()):
+    """Headers of a signature made here, by hand: a second opinion beside botocore's."""
+    settings = profile(manager)
+    key = key or (settings["aws_access_key_id"], settings["aws_secret_access_key"])
+    date = date or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    host = urllib.parse.urlsplit(settings["endpoint_url"]).netloc
+    fields = sorted({"host": host, "x-amz-date": date, **dict(more)}.items())
+    names = ";".join(name for name, _ in fields)
+    canonical = "\n".join(["POST", "/", ""] + [f"{n}:{v}" for n, v in fields] + ["", names,
+                                                                                 hashlib.sha256(body).hexdigest()])
+    scope = f"{date[:8]}/{region}/{service}/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    secret = ("AWS4" + key[1]).encode()
+    for part in (date[:8], region, service, "aws4_request"):
+        secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
+    signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+    return [("X-Amz-Date", date), ("Content-Type", "application/x-www-form-urlencoded"), *more,
+            ("Authorization", f"AWS4-HMAC-SHA256 Credential={key[0]}/{scope}, SignedHeaders={names}, "
+                              f"Signature={signature}")]
