@@ -1,12 +1,13 @@
 // ./dev bench quality: how good decisions are, and how fast a simulation of them runs.
 //
-//   bench_quality [--suite ../shared/plant] [verify] [policy] [speed] [control]      (all without a word)
+//   bench_quality [--suite ../shared/plant] [verify] [policy] [surprise] [speed] [control]      (all without a word)
 //
 // verify   with a suite: each case of cases.json (integers equal, reals to 1e-9) and the tables of results_public.md
 //          (to their last digit) are run again; exits 1 when anything differs
 // policy   the predictive policy on every trace of the suite, else on made ones: the priced score J100 beside the best
 //          rival's, the cost and loss with an objective of 0.1 %, at boot delays of 60, 120 and 300 s; and what the day
 //          of the week, the cadence of 300 s traces and so on are worth is in docs/decision-quality.md
+// surprise how far demand jumps beyond the day before it: what an objective costs anybody who does not know the future
 // speed    simulated steps a second and core
 // control  a year of minutes through the whole control side: controller, operations, memory store, provider
 #include <fmt/format.h>
@@ -376,6 +377,37 @@ void policy(Suite& suite) {
   }
 }
 
+// --- surprise
+// --------------------------------------------------------------------------------------------------------------
+
+// How often the mean demand of the last day has to stand ready at each moment, so that no more than `share` of the
+// demand is lost: what is seen counts one period and one boot delay later.
+double readiness(const DemandTrace& trace, int64_t boot, double share) {
+  const auto late = static_cast<size_t>(std::max<int64_t>(1, (boot + 60) / trace.step_s));
+  const double rate = static_cast<double>(trace.step_s) / 86400;
+  const auto lost = [&](double times) {
+    double mean = trace.demand[0], missing = 0, all = 0;
+    for (size_t i = 0; i < trace.demand.size(); ++i) {
+      if (i >= late) mean += rate * (trace.demand[i - late] - mean);
+      missing += std::max(0.0, trace.demand[i] - std::max(trace.capacity, times * mean));
+      all += trace.demand[i];
+    }
+    return missing / all;
+  };
+  double few = 0, enough = 1000;
+  while (enough - few > 0.01) {
+    const double middle = (few + enough) / 2;
+    (lost(middle) > share ? few : enough) = middle;
+  }
+  return enough;
+}
+
+void surprise(const Suite& suite) {
+  fmt::print("\nTimes the mean demand of the last day that must stand ready to lose 0.1 %, boot delay 120 s\n");
+  for (const DemandTrace& trace : suite.traces)
+    fmt::print("{:<14} {:>6.1f}\n", trace.name, readiness(trace, 120, 0.001));
+}
+
 // --- speed
 // --------------------------------------------------------------------------------------------------------------
 
@@ -532,6 +564,7 @@ int main(int argc, char** argv) {
   if (wants("verify") && recorded) wrong = verify(dir, suite);
   if (wants("verify") && !recorded) fmt::print("no suite at {}: nothing to verify; traces are made\n", dir.string());
   if (wants("policy")) policy(suite);
+  if (wants("surprise")) surprise(suite);
   if (wants("speed")) speed();
   if (wants("control")) whole_control();
   return wrong;

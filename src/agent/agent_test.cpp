@@ -29,13 +29,15 @@ bool wait_for(Condition condition) {
   return true;
 }
 
-// An agent that only answers polls, in a session of its own, as the process provider starts it.
+// An agent that only answers polls, in a session of its own and with ordinary signals, as the process provider starts
+// it, whatever the tests were started by.
 class AgentProcess {
  public:
   explicit AgentProcess(std::vector<std::string> command) {
     pid_ = ::fork();
     if (pid_ != 0) return;
     ::setsid();
+    for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
     if (const int null = ::open("/dev/null", O_WRONLY); null >= 0) ::dup2(null, STDERR_FILENO);
     AgentOptions options;
     options.group = "web";

@@ -69,6 +69,26 @@ TEST_F(Api, CreatesDescribesUpdatesAndDeletesAGroup) {
               HasSubstr("ScalingActivityInProgress"));
 }
 
+TEST_F(Api, ADecisionThatWaitsForNothingHasNoNextLook) {
+  make_group();
+  state::Decision decision;
+  live_.put(GroupName("web"), std::make_shared<state::Decision>(decision));
+  EXPECT_THAT(call("Explain", R"({"AutoScalingGroupName":"web"})"), Not(HasSubstr("LookAgainAt")));
+  decision.set_look_again_at(to_us(kNow));
+  live_.put(GroupName("web"), std::make_shared<state::Decision>(decision));
+  EXPECT_THAT(call("Explain", R"({"AutoScalingGroupName":"web"})"), HasSubstr("LookAgainAt"));
+}
+
+TEST_F(Api, ExecutingASimplePolicyAsksForItsCooldown) {
+  make_group();
+  (void)call("PutScalingPolicy", R"({"AutoScalingGroupName":"web","PolicyName":"one","PolicyType":"SimpleScaling",
+    "AdjustmentType":"ChangeInCapacity","ScalingAdjustment":1,"Cooldown":90})");
+  ASSERT_EQ(call("ExecutePolicy", R"({"AutoScalingGroupName":"web","PolicyName":"one"})"), "{}");
+  EXPECT_EQ(group().desired_capacity, 2);
+  ASSERT_TRUE(group().executed);
+  EXPECT_EQ(group().executed->cooldown, 90s);
+}
+
 TEST_F(Api, RebalanceIsASettingOfTheGroup) {
   make_group("web", R"(,"Escala":{"Rebalance":true})");
   EXPECT_TRUE(group().rebalance);

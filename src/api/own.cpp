@@ -51,7 +51,7 @@ void explain_decision(const state::Decision& from, ExplainedDecision& to) {
   }
   explain_reasons(from.reasons(), *to.mutable_reasons());
   for (const std::string& action : from.actions()) to.add_actions(action);
-  if (from.look_again_at() != to_us(kNever)) to.set_lookagainat(iso8601(from_us(from.look_again_at())));
+  if (from.look_again_at() != 0) to.set_lookagainat(iso8601(from_us(from.look_again_at())));
 }
 
 Failure explain(const Context& context, const ExplainRequest& request, ExplainResponse& response) {

@@ -6,11 +6,11 @@
 namespace escala {
 namespace {
 
-constexpr double kForget = 0.999;                        // errors, per block
-constexpr double kForgetCost = 0.995;                    // what a forecaster has cost, per block
-constexpr double kForgetBudget = 1 - 1.0 / (28 * 1440);  // demand offered and lost, per period
-constexpr double kUsualPrice = 100;                      // at which forecasters are compared
-constexpr double kSharpness = 10;                        // how fast a dearer forecaster loses its say
+constexpr double kForget = 0.999;                           // errors, per block
+constexpr double kForgetCost = 0.995;                       // what a forecaster has cost, per block
+constexpr double kForgetBudget = 1 - 1.0 / kBudgetPeriods;  // demand offered and lost, per period
+constexpr double kUsualPrice = 100;                         // at which forecasters are compared
+constexpr double kSharpness = 10;                           // how fast a dearer forecaster loses its say
 constexpr double kContextTrust = 60;  // samples at which a context counts as much as all contexts together
 constexpr double kPriorWeight = 20;   // samples that the shape of errors assumed at first is worth
 constexpr double kLeastScale = 1e-3;

@@ -108,11 +108,15 @@ double price_of(const PredictiveScaling& policy, const ForecastMemory& memory) {
   if (policy.objective <= 0) return policy.unserved_price;
   // With the whole budget left the price is that at which so small a share would be lost on its own; the more of it is
   // spent, the dearer is what is left.
-  constexpr double kStart = 20 * 600;  // instances' periods of credit, until there is a history
-  constexpr double kCalm = 1, kHaste = 12, kLargest = 15, kSmallest = 0.2;  // the last two: of the usual price
+  constexpr double kStart = 480;  // periods of credit, until there is a history ...
+  constexpr double kFewest = 20;  // ... of the mean demand so far, and at least of so much
+  constexpr double kKnee = 0.45, kCalm = 1.4, kHaste = 8;
+  constexpr double kLargest = 6.5, kSmallest = 0.4;  // of the usual price
   const double usual = 0.4 / policy.objective;
-  const double spent = memory.lost / (policy.objective * (memory.offered + kStart));
-  const double factor = std::exp((spent < 0.5 ? kCalm : kHaste) * (spent - 0.5));
+  const auto periods = static_cast<double>(std::clamp<int64_t>(memory.learned, 1, kBudgetPeriods));
+  const double credit = kStart * std::max(kFewest, memory.offered / periods);
+  const double spent = memory.lost / (policy.objective * (memory.offered + credit));
+  const double factor = std::exp((spent < kKnee ? kCalm : kHaste) * (spent - kKnee));
   return usual * std::clamp(factor, kSmallest, kLargest);
 }
 

@@ -248,6 +248,7 @@ class RefreshHealthy final : public Judge {
       if (!group || !records.group || has_substitute(records, turned.before->id)) continue;
       const Cloud::Instance* truth = scene->cloud.find(turned.before->id);
       const bool for_itself = turned.before->health == HealthStatus::Unhealthy ||
+                              turned.after->health == HealthStatus::Unhealthy ||  // found so in this very decision
                               (truth && truth->notice_at <= commit.at);  // it would be replaced without a refresh
       if (has(records.group->suspended, Process::InstanceRefresh) && !for_itself)
         accuse(fmt::format("{} of group {} was refreshed while InstanceRefresh is suspended", turned.before->id,
