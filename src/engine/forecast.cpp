@@ -363,8 +363,8 @@ void cut(ForecastMemory& m, int cadence, int phase) {
   m.newest = newest;
 }
 
-bool changed_at(const ForecastMemory& m, double y) {
-  return std::fabs(y - m.recent.back().demand) > kEqual * std::max(1.0, y);
+bool changed_at(const ForecastMemory& m, double y, double rounding) {
+  return std::fabs(y - m.recent.back().demand) > kEqual * std::max(1.0, y) + rounding;
 }
 
 // The longest cadence all changes keep to; 1 where there is none.
@@ -394,11 +394,12 @@ double beyond(const ForecastMemory& m, double served, bool same_block) {
   return served + std::clamp(more, kFewest * served, kMost * served);
 }
 
-void take(ForecastMemory& m, double served, bool saturated, bool known) {
+void take(ForecastMemory& m, double served, bool saturated, bool known, double rounding = 0) {
   const int position = position_in_block(m, m.newest);
   const bool running = position != 0 && !m.blocks.empty();
   const double y = saturated ? beyond(m, served, running) : served;
-  const bool change = known && !m.recent.empty() && !saturated && !m.recent.back().saturated && changed_at(m, y);
+  const bool change =
+      known && !m.recent.empty() && !saturated && !m.recent.back().saturated && changed_at(m, y, rounding);
   if (known) {
     m.offered = m.offered * kForgetBudget + y;
     m.lost = m.lost * kForgetBudget + (y - served);
@@ -454,7 +455,7 @@ void learn(ForecastMemory& memory, const DemandSeen& seen) {
     }
   }
   memory.newest = seen.period;
-  take(memory, seen.demand, seen.saturated, true);
+  take(memory, seen.demand, seen.saturated, true, seen.rounding);
 }
 
 Outlook::Outlook(const ForecastMemory& memory) : memory_(memory), known_(!memory.said.empty()) {

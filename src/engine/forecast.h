@@ -111,6 +111,7 @@ struct DemandSeen {
   int64_t period = 0;      // since the epoch
   double demand = 0;       // served, in instances' worth
   bool saturated = false;  // demand may have been more
+  double rounding = 0;     // how much of it may be the rounding of the metric, by its last digit
 };
 // Periods that are missing are taken to be as the one before, and nothing is learned from them. One that is not newer
 // than the newest is passed over.

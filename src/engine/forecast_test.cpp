@@ -51,6 +51,18 @@ TEST(Forecast, LearnsTheCadenceOfItsSource) {
   EXPECT_EQ(Outlook(within).blocks_ahead(3), 1);
 }
 
+TEST(Forecast, RoundingIsNoChangeOfDemand) {
+  const auto seen = [](double rounding) {
+    ForecastMemory memory;
+    // One instance's worth on 500: the metric's last digit is 5e-6 of it.
+    for (int i = 0; i < 3000; ++i)
+      learn(memory, {kFirst + i, 1 + i / 5 * 7 % 13 + (i % 5 == 3 ? 5e-6 : 0), false, rounding});
+    return memory.cadence;
+  };
+  EXPECT_EQ(seen(5e-6), 5);
+  EXPECT_EQ(seen(0), 1);
+}
+
 TEST(Forecast, ACadenceThatProvesWrongIsGivenUp) {
   ForecastMemory memory = learned(500, [](int i) { return 10 + 20 * noise(i / 5); });
   for (int i = 500; i < 520; ++i) learn(memory, {kFirst + i, 10 + 20 * noise(i), false});

@@ -16,6 +16,7 @@ constexpr double kPeriod = 60;    // seconds
 // period needs; measured over all traces, the price that makes up for it is this share of the real one.
 constexpr double kLookAgain = 0.8;
 constexpr double kSaturatedCpu = 99.9999;
+constexpr double kMetricStep = 1e-6;  // metrics are published with six decimals; two values may differ by one step
 
 // What one instance is worth over the next periods.
 class Level {
@@ -174,7 +175,9 @@ bool take_in(const PredictiveScaling& policy, const MetricWindow& window, const 
     const bool total = is_total(policy.metric.statistic);
     const double demand = total ? point.value / policy.target : machines * point.value / policy.target;
     const bool saturated = policy.metric.kind == MetricKind::Cpu && !total && point.value >= kSaturatedCpu;
-    learn(memory.forecast.edit(), {period, demand, saturated});
+    // A fleet far too large for its load has so little of it on each instance that the metric's last digit is a step.
+    const double rounding = (total ? 1 : machines) * kMetricStep / policy.target;
+    learn(memory.forecast.edit(), {period, demand, saturated, rounding});
     any = true;
   }
   return any;
