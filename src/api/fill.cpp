@@ -117,11 +117,15 @@ class Filler {
   std::string legal(const Node& node, const std::string& path) {
     std::string text = node.text;
     size_t bad = find_bad_character(text);
-    if (bad == std::string::npos) return text;
+    if (bad == std::string_view::npos) return text;
     fault(path, node,
           fmt::format("byte 0x{:02X} in '{}' is not allowed text", static_cast<unsigned char>(text[bad]), shown(text)),
           std::string(kLegalText));
-    for (; bad != std::string::npos; bad = find_bad_character(text)) text[bad] = '?';
+    for (size_t next = 0; next != std::string_view::npos;) {  // each byte is looked at once
+      text[bad] = '?';
+      next = find_bad_character(std::string_view(text).substr(bad + 1));
+      bad += next + 1;
+    }
     return text;
   }
 

@@ -101,7 +101,10 @@ Status Reconciler::load_forecasts() {
   const std::string key = keys::forecasts(name_);
   forecasts_version_ = 0;
   ESCALA_ASSIGN(const auto record, context_->store.get(key));
-  if (!record) return {};
+  if (!record) {
+    forecasts_changed_ = learned_more(seen_.memory, {});  // earlier versions kept it within the memory
+    return {};
+  }
   ESCALA_ASSIGN(const auto message, parse<state::Forecasts>(key, record->value));
   forecasts_version_ = record->version;
   return take_forecasts(message, seen_.memory);

@@ -128,7 +128,7 @@ def forms_are_read_strictly(bin_dir):
             rows.form(update + "&MinSize=" + value, 400, "ValidationError", "minSize")
         rows.form(update + "&MinSize=-1", 400, "ValidationError", "minSize")
         # 68: text that XML or names cannot hold
-        for name in ("%00", "%FF", "%ED%A0%80", "%EF%BF%BE", "a%3Ab", "%1B%5B2J", "a" * 256):
+        for name in ("%00", "%FF", "%ED%A0%80", "%EF%BF%BE", "a%3Ab", "%1B%5B2J", "a" * 256, "%FF" * 60_000):
             rows.form(f"Action=DeleteAutoScalingGroup&Version=2011-01-01&AutoScalingGroupName={name}", 400,
                       "ValidationError")
         # 70: places of a list
