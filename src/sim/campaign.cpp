@@ -92,8 +92,9 @@ std::string judge_table() {
 }
 
 std::string to_text(const SeedFailure& failure) {
-  return fmt::format("seed {}: {} at {}: {}\n  repeat it with: ./dev sim {}", failure.seed, failure.accusation.judge,
-                     iso8601(failure.accusation.at), failure.accusation.what, failure.seed);
+  return fmt::format("seed {}: {} at {}: {}\n  at commit {}; repeat it with: ./dev sim {}", failure.seed,
+                     failure.accusation.judge, iso8601(failure.accusation.at), failure.accusation.what, built_from(),
+                     failure.seed);
 }
 
 std::string to_text(const CampaignResult& result) {

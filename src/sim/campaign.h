@@ -69,7 +69,9 @@ std::string planted_words(const PlantedRow& row);
 // The faults of this run that are enough for the same judge to accuse; by index.
 std::vector<size_t> shrink(uint64_t seed, Duration length, const Accusation& accusation);
 
-// "seed 17: hooks: ..., replay with ./dev sim 17"
+// The commit of this build, "unknown" outside a repository.
+const char* built_from();
+// "seed 17: hooks at ...: ...", the commit, and the command that repeats it.
 std::string to_text(const SeedFailure& failure);
 // The table of judges as it stands in docs/reliability.md.
 std::string judge_table();

@@ -44,6 +44,14 @@ TEST_F(Simulation, ASampleOfSeedsBreaksNoPromise) {
   for (const std::string& missed : result.marks.missed()) ADD_FAILURE() << "not one run has seen " << missed;
 }
 
+TEST(Campaign, AFailureTellsItsSeedItsCommitAndHowToRepeatIt) {
+  const std::string text = to_text(SeedFailure{17, {"hooks", TimePoint{}, "a hook was passed by"}});
+  EXPECT_EQ(text, fmt::format("seed 17: hooks at 1970-01-01T00:00:00Z: a hook was passed by\n"
+                              "  at commit {}; repeat it with: ./dev sim 17",
+                              built_from()));
+  EXPECT_STRNE(built_from(), "");
+}
+
 TEST_F(Simulation, TheSameSeedIsTheSameRun) {
   for (const uint64_t seed : {2, 3}) {
     const Outcome one = World(options_of(seed, 2h)).run();
