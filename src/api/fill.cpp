@@ -73,6 +73,7 @@ class Filler {
   void unknown(const Message& into, const Entry& entry, const std::string& path) {
     if (faults_.size() >= kMaxFaults) return;
     std::vector<std::string> names;
+    names.reserve(static_cast<size_t>(into.GetDescriptor()->field_count()));
     for (int i = 0; i < into.GetDescriptor()->field_count(); ++i)
       names.push_back(into.GetDescriptor()->field(i)->name());
     std::string what = fmt::format("unknown key '{}'{}{}", shown(entry.key), path.empty() ? "" : " in " + path,

@@ -28,8 +28,8 @@ inline constexpr Duration kForecastPeriod{60s};
 inline constexpr int kForecastDatapoints = 15;  // kept: what a restart may miss without a gap
 inline constexpr int kForecastHorizons = 4;
 inline constexpr std::array<int, kForecastHorizons> kForecastDistances{1, 2, 3, 6};  // in blocks
-inline constexpr int kForecastReach = 6;              // what is further is taken to be as this
-inline constexpr int64_t kBudgetPeriods = 28 * 1440;  // four weeks: how far back demand offered and lost count
+inline constexpr int kForecastReach = 6;                       // what is further is taken to be as this
+inline constexpr int64_t kBudgetPeriods = int64_t{28} * 1440;  // four weeks: how far back demand offered and lost count
 inline constexpr int kForecasters = 4;
 inline constexpr int kErrorBins = 48;
 inline constexpr int kErrorContexts = 24;  // 8 kinds of restlessness times 3 of pulses
