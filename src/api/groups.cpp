@@ -309,13 +309,6 @@ std::variant<GroupMemory, ApiError> load_memory(const Context& context, const Gr
   if (!read) return from_error(read.error());
   auto decoded = decode(*read);
   if (!decoded) return from_error(decoded.error());
-  const std::string forecasts_key = keys::forecasts(name);
-  auto forecasts = context.store.get(forecasts_key);
-  if (!forecasts) return from_error(forecasts.error());
-  if (!*forecasts) return std::move(*decoded);
-  auto learned = parse<state::Forecasts>(forecasts_key, (*forecasts)->value);
-  if (!learned) return from_error(learned.error());
-  if (const Status taken = take_forecasts(*learned, *decoded); !taken) return from_error(taken.error());
   return std::move(*decoded);
 }
 

@@ -11,7 +11,7 @@ std::variant<std::vector<LoadedGroup>, ApiError> visible_groups(const Context& c
                                                                 const std::string& name);
 // The groups that have an alarm of this name, kept or told by a policy.
 std::vector<GroupName> groups_of_alarm(const Context& context, const AlarmName& alarm);
-// What the group remembers; empty before its first decision.
+// What the group remembers, without what its policies have learned of the demand; empty before its first decision.
 std::variant<GroupMemory, ApiError> load_memory(const Context& context, const GroupName& name);
 // LimitExceeded when kMaxGroups are there.
 Failure check_room_for_group(const Context& context);

@@ -135,6 +135,17 @@ Failure execute_policy(const Context& context, const ExecutePolicyRequest& reque
   });
 }
 
+Failure load_forecasts(const Context& context, const GroupName& name, GroupMemory& memory) {
+  const std::string key = keys::forecasts(name);
+  auto record = context.store.get(key);
+  if (!record) return from_error(record.error());
+  if (!*record) return std::nullopt;
+  auto learned = parse<state::Forecasts>(key, (*record)->value);
+  if (!learned) return from_error(learned.error());
+  if (const Status taken = take_forecasts(*learned, memory); !taken) return from_error(taken.error());
+  return std::nullopt;
+}
+
 // Hour by hour, as AWS tells it.
 Failure get_forecast(const Context& context, const GetPredictiveScalingForecastRequest& request,
                      GetPredictiveScalingForecastResponse& response) {
@@ -151,8 +162,9 @@ Failure get_forecast(const Context& context, const GetPredictiveScalingForecastR
   if (*end <= *start || *end - *start > kLongest)
     return validation_error("EndTime must be after StartTime, and at most 30 days after it");
   ESCALA_API_LOAD(GroupMemory memory, load_memory(context, loaded.group.name));
+  ESCALA_API_TRY(load_forecasts(context, loaded.group.name, memory));
   const ForecastMemory& forecast = memory.policies[wanted].forecast.get();
-  if (forecast.newest == 0) return validation_error(fmt::format("Policy {} has no forecast yet", wanted));
+  if (forecast.recent.empty()) return validation_error(fmt::format("Policy {} has no forecast yet", wanted));
   LoadForecast& load = *response.add_loadforecast();
   from_predictive_metric(*predictive, *load.mutable_metricspecification());
   CapacityForecast& capacity = *response.mutable_capacityforecast();

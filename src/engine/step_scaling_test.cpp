@@ -124,6 +124,11 @@ SimpleScaling by(int adjustment, Duration cooldown) {
   return simple;
 }
 
+void newest_arrives(ScaleWorld& w) {
+  w.seen.instances.back().state = LifecycleState::InService;
+  w.seen.instances.back().in_service_at = w.now;
+}
+
 TEST(SimpleScaling, CooldownBeginsWhenTheActivityIsDone) {
   ScaleWorld w(2);
   w.alarm("high", Comparison::Above, 70, by(1, 10s));
@@ -133,8 +138,7 @@ TEST(SimpleScaling, CooldownBeginsWhenTheActivityIsDone) {
   w.run(20s, 80);
   EXPECT_EQ(w.last.desired, 3);
   EXPECT_TRUE(w.says(ReasonCode::LaunchInProgress));
-  w.seen.instances.back().state = LifecycleState::InService;
-  w.seen.instances.back().in_service_at = w.now;
+  newest_arrives(w);
   w.run(10s, 80);
   EXPECT_EQ(w.last.desired, 3);
   EXPECT_TRUE(w.says(ReasonCode::CooldownActive));
@@ -152,8 +156,7 @@ TEST(SimpleScaling, AnExecutedPolicyHasItsCooldownToo) {
   w.run(3s, 80);
   EXPECT_TRUE(w.says(ReasonCode::LaunchInProgress));
   EXPECT_EQ(w.seen.memory.cooldown_until, TimePoint{});
-  w.seen.instances.back().state = LifecycleState::InService;
-  w.seen.instances.back().in_service_at = w.now;
+  newest_arrives(w);
   w.run(29s, 80);
   EXPECT_EQ(w.last.desired, 3);
   EXPECT_TRUE(w.says(ReasonCode::CooldownActive));
