@@ -303,8 +303,14 @@ TEST_F(Api, PoliciesAlarmsSchedulesHooksAndTags) {
     GroupMemory memory;
     ForecastMemory& forecast = memory.policies[PolicyName("ahead")].forecast.edit();
     for (int64_t i = 0; i < 120; ++i) learn(forecast, {kNow.time_since_epoch() / kForecastPeriod - 120 + i, 8, false});
+    // As control writes them: in two records.
+    state::GroupMemory plain;
+    encode(memory, plain, Forecasts::Apart);
+    state::Forecasts learned;
+    encode_forecasts(memory, learned);
     Batch batch;
-    batch.put(keys::memory(GroupName("web")), encode(memory).SerializeAsString());
+    batch.put(keys::memory(GroupName("web")), plain.SerializeAsString());
+    batch.put(keys::forecasts(GroupName("web")), learned.SerializeAsString());
     ASSERT_TRUE(store_.commit(batch).ok());
     const std::string told = call("GetPredictiveScalingForecast", day);
     EXPECT_THAT(told, testing::AllOf(HasSubstr(R"("LoadForecast":[{)"), HasSubstr("2026-11-24T11:00:00Z"),
