@@ -87,6 +87,8 @@ Failure perform_as(const Context& context, const Action& action, const Message& 
                    const std::function<Failure()>& act) {
   const auto run = [&]() -> Failure {
     if (auto denied = authorize(context, action, request)) return denied;
+    if (action.changes && context.no_changes)
+      if (auto why = context.no_changes()) return ApiError{"ServiceUnavailable", 503, std::move(*why)};
     Faults faults;
     validate(request, faults);
     ESCALA_API_TRY(failure_of(action, faults));

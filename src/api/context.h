@@ -49,7 +49,8 @@ struct Context {
   bool ec2_is_elsewhere = false;                    // instances are EC2's: what is there is EC2's to tell
   LoadBalancer load_balancer = LoadBalancer::None;  // that groups can be attached to
   Duration launch_wait{0};                          // how long LaunchInstances may wait for the provider's answer
-  std::function<uint64_t()> seed = system_seed;     // of ids and tokens; a simulation gives its own
+  std::function<std::optional<std::string>()> no_changes;  // why nothing may be changed now; null: everything may
+  std::function<uint64_t()> seed = system_seed;            // of ids and tokens; a simulation gives its own
 };
 
 using Failure = std::optional<ApiError>;  // nullopt: all went well

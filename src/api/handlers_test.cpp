@@ -472,6 +472,21 @@ TEST_F(Api, NothingIsAnsweredToWhoDoesNotSign) {
   }
 }
 
+TEST_F(Api, NothingIsChangedWhileNoChangeMayBe) {
+  make_group();
+  context_.no_changes = [] { return std::string("the clock cannot be true"); };
+  const Revision before = store_.revision();
+  for (const Action& action : actions()) {
+    if (!action.changes) continue;
+    EXPECT_EQ(call(std::string(action.name), R"({})"), "ServiceUnavailable: the clock cannot be true") << action.name;
+    EXPECT_EQ(store_.revision(), before) << action.name;
+  }
+  EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), HasSubstr("web"));
+  context_.no_changes = [] { return std::optional<std::string>(); };
+  EXPECT_THAT(call("SuspendProcesses", R"({"AutoScalingGroupName":"web"})"), HasSubstr("{"));
+  EXPECT_NE(store_.revision(), before);
+}
+
 TEST_F(Api, DiscoveryAndMetrics) {
   make_group();
   add_instance("i-1");

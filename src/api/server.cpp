@@ -482,7 +482,8 @@ Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions 
                                              .history = options.history,
                                              .ec2_is_elsewhere = options.ec2_is_elsewhere,
                                              .load_balancer = options.load_balancer,
-                                             .launch_wait = kLaunchWait},
+                                             .launch_wait = kLaunchWait,
+                                             .no_changes = options.no_changes},
                                      std::move(options))) {}
 
 Status Server::check(const ServerOptions& options) {

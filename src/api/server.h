@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,8 @@ struct ServerOptions {
   bool ec2_is_elsewhere = false;                    // instances are EC2's: EC2's Describe operations are not answered
   LoadBalancer load_balancer = LoadBalancer::None;  // that traffic sources can be attached to
   std::vector<std::string> host_names;  // besides localhost, 127.0.0.1 and [::1], which names a Host field may have
+  // Asked before each operation that changes something: why none may now (ServiceUnavailable); null: all may.
+  std::function<std::optional<std::string>()> no_changes;
   Duration head_deadline{10s};
   Duration body_deadline{30s};  // of a body of the largest size; small ones get their share, at least head_deadline
 };

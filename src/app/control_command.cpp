@@ -32,6 +32,7 @@
 #include "app/aws_profile.h"
 #include "app/children.h"
 #include "app/cli_parse.h"
+#include "app/clock_check.h"
 #include "app/commands.h"
 #include "app/ec2_setup.h"
 #include "app/helpers.h"
@@ -63,6 +64,7 @@ struct Wanted {
   Ec2Wanted ec2;
   int64_t slots = board::kMaxSlots;
   bool unsigned_changes = false;
+  bool accept_clock = false;
   std::string haproxy_socket;
   std::string tls_certificate, tls_key, region = "local";
   std::vector<std::string> host_names;
@@ -123,25 +125,23 @@ state::Meta meta_of(const Store& store) {
 
 std::optional<ClockAnchor> anchor_of(const state::Meta& meta) {
   if (meta.anchor_boot_id().empty()) return std::nullopt;
-  return ClockAnchor{from_us(meta.anchor_now()), meta.anchor_boot_id(), Duration{meta.anchor_since_boot()}};
-}
-
-// Durations are measured by what really passes; a wall clock that is wrong spoils schedules, signatures and the dates
-// of activities until it is set.
-void warn_of_the_clock(TimePoint wall, const std::optional<ClockAnchor>& last) {
-  constexpr TimePoint kPlausible{std::chrono::sys_days(std::chrono::year{2020} / 1 / 1)};
-  if (wall < kPlausible || (last && wall + 24h < last->now))
-    log_error("control", "the system clock ({}) is earlier than {}; set it: schedules and signatures go by it",
-              iso8601(wall), last ? fmt::format("the last record ({})", iso8601(last->now)) : iso8601(kPlausible));
+  ClockAnchor anchor{from_us(meta.anchor_now()), meta.anchor_boot_id(), Duration{meta.anchor_since_boot()}};
+  anchor.wall = meta.wall() != 0 ? from_us(meta.wall()) : anchor.now;  // stores of earlier versions have no wall
+  return anchor;
 }
 
 int loop(Controller& controller, BoardMetrics& metrics, const SystemClock& clock, const SignalPipe& signals,
-         const Waker& waker) {
+         const Waker& waker, const ClockCheck& clock_check) {
   Duration beaten{0};
+  bool clock_told = false;
   for (;;) {
     if (const Duration boot = boot_time(); boot - beaten >= kBeatPeriod) {
       metrics.beat();
       beaten = boot;
+      const auto fault = clock_check.fault();
+      if (fault && !clock_told) log_error("control", "{}; no change is taken until then", *fault);
+      if (!fault && clock_told) log_info("control", "the system clock is set; changes are taken again");
+      clock_told = fault.has_value();
     }
     const TimePoint next = controller.turn(clock.now(), clock.wall_now());
     if (controller.superseded()) return 1;
@@ -232,7 +232,7 @@ int run(const Wanted& wanted) {
   const std::optional<ClockAnchor> last = anchor_of(meta_of(**store));
   const auto live_clock = std::make_shared<const SystemClock>(last);
   const SystemClock& clock = *live_clock;
-  warn_of_the_clock(clock.wall_now(), last);
+  const ClockCheck clock_check(clock, last ? last->wall : std::nullopt, wanted.accept_clock);
 
   auto board = board::board_of(wanted.dir, wanted.board);
   if (!board.ok()) return fail(board.error());
@@ -260,7 +260,11 @@ int run(const Wanted& wanted) {
   ControllerOptions options;
   options.inventory = chosen->inventory;
   options.max_wait = from_seconds(wanted.max_wait_seconds);
-  options.anchor = [&] { return clock.anchor(); };
+  options.anchor = [&] {
+    ClockAnchor anchor = clock.anchor();
+    anchor.wall = clock_check.record();
+    return anchor;
+  };
   Controller controller({**store, provider, **metrics, live, random, kept}, options);
   (*store)->on_commit([&] { waker.wake(); });
   if (const Status started = controller.start(clock.now()); !started.ok()) {
@@ -281,6 +285,7 @@ int run(const Wanted& wanted) {
   if (!helpers.ok()) return fail(helpers.error());
 
   server_options.history = kept;
+  server_options.no_changes = [&] { return clock_check.fault(); };
   api::Server server(**store, live, clock, server_options);
   if (const Status listening = server.start(); !listening.ok()) return fail(listening.error());
   log_info("control", "board {}, API on {} and {}", board->name, server_options.unix_socket,
@@ -288,7 +293,7 @@ int run(const Wanted& wanted) {
 
   if (server.port() != 0) tell_aws_clients(wanted, server.port(), {**store, live, clock});
 
-  const int code = loop(controller, **metrics, clock, signals, waker);
+  const int code = loop(controller, **metrics, clock, signals, waker, clock_check);
   server.stop();
   (*helpers)->stop();
   (*store)->on_commit(nullptr);
@@ -317,6 +322,8 @@ int run_control(int argc, char** argv) {
       ->default_str(fmt::format("{}", wanted.reads_per_second));
   add_number(cli, "--changes-per-second", wanted.changes_per_second, 1, 1e6, "Requests a key may change with")
       ->default_str(fmt::format("{}", wanted.changes_per_second));
+  cli.add_flag("--accept-clock", wanted.accept_clock,
+               "Take changes although the system clock is before 2020, or a day before the last record");
   cli.add_option("--board", wanted.board, "Name of the board; default: the state directory's own");
   add_integer(cli, "--slots", wanted.slots, 1, board::kMaxSlots, "Instances the board has room for")
       ->default_str(std::to_string(wanted.slots));

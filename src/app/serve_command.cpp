@@ -32,6 +32,8 @@ int run_serve(int argc, char** argv) {
   cli.add_option("--monitor-listen", monitor_listen, "monitor: address:port of the gRPC door");
   cli.add_option("--agent", agent, "Path of escala-agent");
   cli.add_option("--provider", provider, "control: where instances run, process or ec2");
+  bool accept_clock = false;
+  cli.add_flag("--accept-clock", accept_clock, "control: take changes although the system clock cannot be true");
   std::vector<std::string> monitor_more, control_more;
   cli.add_option("--monitor-option", monitor_more, "Passed on to `escala monitor`; may be given often");
   cli.add_option("--control-option", control_more, "Passed on to `escala control`; may be given often");
@@ -50,6 +52,7 @@ int run_serve(int argc, char** argv) {
     out.insert(out.end(), more.begin(), more.end());
     return out;
   };
+  if (accept_clock) control_more.emplace_back("--accept-clock");
   if (!provider.empty()) control_more.insert(control_more.end(), {"--provider", provider});
   if (!agent.empty()) control_more.insert(control_more.end(), {"--agent", agent});
 

@@ -213,7 +213,7 @@ TimePoint SystemClock::wall_now() const {
 }
 ClockAnchor SystemClock::anchor() const {
   const Duration boot = read_clock(CLOCK_BOOTTIME);
-  return {start_ + (boot - boot_at_start_), boot_id_, boot};
+  return {start_ + (boot - boot_at_start_), boot_id_, boot, wall_now()};
 }
 
 }  // namespace escala

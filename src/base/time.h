@@ -58,6 +58,7 @@ struct ClockAnchor {
   TimePoint now;
   std::string boot_id;
   Duration since_boot{0};
+  std::optional<TimePoint> wall = {};  // what the wall clock said then, if it could be true
 };
 
 // The live clock. Threads: any.

@@ -169,6 +169,7 @@ void Controller::save_anchor() {
     meta.set_anchor_now(to_us(anchor.now));
     meta.set_anchor_boot_id(anchor.boot_id);
     meta.set_anchor_since_boot(anchor.since_boot.count());
+    meta.set_wall(anchor.wall ? to_us(*anchor.wall) : 0);
   }
   Batch batch;
   batch.durability = Durability::Lazy;

@@ -15,12 +15,9 @@ bounds, and in the end in service == desired == the processes that live.
 import argparse
 import glob
 import os
-import shutil
 import signal
-import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
@@ -28,6 +25,7 @@ sys.path.insert(0, os.path.join(ROOT, "support"))
 sys.path.insert(0, os.path.join(ROOT, "soak"))
 import gauge as gauge_module  # noqa: E402
 import kill  # noqa: E402
+import wall_clock  # noqa: E402
 from manager import ApiError, Manager, run_all, wait_for  # noqa: E402
 
 FEW, MANY, MAX = 2, 5, 6
@@ -177,25 +175,10 @@ def stopped_for_a_while(bin_dir):
 
 
 def the_wall_clock_jumps(bin_dir):
-    if not shutil.which("gcc"):
+    if not wall_clock.can_be_had():
         return "there is no compiler for the clock's stand-in"
-    with tempfile.TemporaryDirectory(prefix="escala-clock-") as directory:
-        library, clock = os.path.join(directory, "wall_clock.so"), os.path.join(directory, "ahead")
-        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library,
-                        os.path.join(ROOT, "support", "wall_clock.c")], check=True)
-
-        def jump(seconds):
-            with open(clock, "r+b" if os.path.exists(clock) else "wb", buffering=0) as f:
-                f.write(struct.pack("q", seconds))
-
-        jump(0)
-        os.environ.update({"LD_PRELOAD": library, "ESCALA_TEST_CLOCK": clock})
-        try:
-            manager = Manager(bin_dir)
-        finally:
-            del os.environ["LD_PRELOAD"], os.environ["ESCALA_TEST_CLOCK"]
-        with manager:
-            jumps_change_nothing(manager, jump)
+    with wall_clock.WallClock() as clock, Manager(bin_dir, environment=clock.environment) as manager:
+        jumps_change_nothing(manager, clock.jump)
 
 
 def jumps_change_nothing(manager, jump):

@@ -71,12 +71,13 @@ def state_of(pid):
 
 
 class Manager:
-    def __init__(self, bin_dir, serve_options=(), directory=None, start=True):
+    def __init__(self, bin_dir, serve_options=(), directory=None, start=True, environment=None):
         self.bin = os.path.abspath(bin_dir)
         self.escala = os.path.join(self.bin, "escala")
         self.dir = directory or tempfile.mkdtemp(prefix="escala-test-")
         os.chmod(self.dir, 0o700)
         self.serve_options = list(serve_options)
+        self.environment = environment  # besides our own
         self.log = os.path.join(self.dir, "serve.log")
         self.serve = None
         if start:
@@ -90,7 +91,7 @@ class Manager:
             self.serve = subprocess.Popen(
                 [self.escala, "serve", "--state-dir", self.dir, "--listen", "127.0.0.1:0",
                  "--monitor-listen", "127.0.0.1:0"] + self.serve_options,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(self.environment or {})})
         try:
             wait_for("the API to answer", lambda: self.api("DescribeAutoScalingGroups") is not None, 60)
         except AssertionError:
@@ -182,6 +183,10 @@ class Manager:
             except OSError:
                 pass
         self.close()
+
+    def log_text(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
 
     # --- API and CLI --------------------------------------------------------------------------------------------------
 
