@@ -58,6 +58,13 @@ Failure describe_configurations(const Context& context, const DescribeLaunchConf
   return std::nullopt;
 }
 
+// Now, or again if its instance refresh does not succeed.
+bool launches(const Group& group, const std::string& configuration) {
+  const auto& refresh = group.refresh;
+  return group.spec.id.str() == configuration ||
+         (refresh && refresh->previous && refresh->previous->id.str() == configuration);
+}
+
 Failure remove_configuration(const Context& context, const DeleteLaunchConfigurationRequest& request, Empty&) {
   return change(context, [&](Batch& batch) -> Failure {
     const std::string key = keys::spec(LaunchSpecId(request.launchconfigurationname()));
@@ -68,7 +75,7 @@ Failure remove_configuration(const Context& context, const DeleteLaunchConfigura
                                           shown(request.launchconfigurationname())));
     ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
     for (const LoadedGroup& loaded : groups)
-      if (loaded.group.spec.id.str() == request.launchconfigurationname())
+      if (launches(loaded.group, request.launchconfigurationname()))
         return resource_in_use(
             fmt::format("Cannot delete launch configuration {} because it is attached to AutoScalingGroup {}",
                         request.launchconfigurationname(), loaded.group.name));

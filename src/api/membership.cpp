@@ -219,6 +219,22 @@ Failure remember(const Context& context, const GroupName& name, Batch& batch) {
   return std::nullopt;
 }
 
+// How many are in service, coming, or asked for.
+std::variant<int, ApiError> size_of(const Context& context, const GroupName& name) {
+  ESCALA_API_LOAD(const std::vector<LoadedInstance> instances, load_instances(context, name));
+  auto operations = context.store.scan(keys::operations(name));
+  if (!operations) return from_error(operations.error());
+  int size = 0;
+  for (const LoadedInstance& loaded : instances)
+    size += is_serving(loaded.instance.state) || is_coming(loaded.instance.state) ? 1 : 0;
+  for (const Record& record : *operations) {
+    auto operation = parse<state::Operation>(record.key, record.value);
+    if (!operation) return from_error(operation.error());
+    if (operation->kind() == state::Operation::LAUNCH && !operation->warm()) size += operation->count();
+  }
+  return size;
+}
+
 Failure place_order(const Context& context, const LaunchInstancesRequest& request, state::ClientToken& token) {
   const GroupName name(request.autoscalinggroupname());
   return change_group(context, name, [&](LoadedGroup& loaded, Batch& batch) -> Failure {
@@ -242,6 +258,13 @@ Failure place_order(const Context& context, const LaunchInstancesRequest& reques
           "AutoScalingGroup:{} has max-size:{} and desired-capacity:{}; launching {} instances would exceed "
           "max-size.",
           name, group.max_size, group.desired_capacity, count));
+    // More may be there than is desired: while they go, or are kept by protection.
+    ESCALA_API_LOAD(const int size, size_of(context, name));
+    if (size + count > group.max_size)
+      return validation_error(fmt::format(
+          "AutoScalingGroup:{} has max-size:{} and {} instances in service or on their way; launching {} instances "
+          "would exceed max-size.",
+          name, group.max_size, size, count));
     if (group.zones.empty()) return validation_error(fmt::format("AutoScalingGroup:{} has no availability zone", name));
     ZoneName zone = group.zones.front();
     if (request.availabilityzones_size() > 0) zone = ZoneName(request.availabilityzones(0));

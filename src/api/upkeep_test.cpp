@@ -88,6 +88,8 @@ TEST_F(Upkeep, ARefreshIsARequestInTheGroupAndARecordOfItsOwn) {
   EXPECT_THAT(refused("StartInstanceRefresh"), HasSubstr("InstanceRefreshInProgress: An Instance Refresh is already"));
   EXPECT_THAT(refused("UpdateAutoScalingGroup", R"("LaunchConfigurationName":"lc")"),
               HasSubstr("An active instance refresh with a desired configuration exists."));
+  EXPECT_THAT(call("DeleteLaunchConfiguration", R"({"LaunchConfigurationName":"lc"})"), HasSubstr("ResourceInUse"))
+      << "the refresh may be rolled back to it";
   EXPECT_THAT(web("RollbackInstanceRefresh"), HasSubstr(group().refresh->id));
   EXPECT_TRUE(group().refresh->rolled_back);
   EXPECT_THAT(refused("RollbackInstanceRefresh"), HasSubstr("ActiveInstanceRefreshNotFound"));
@@ -217,6 +219,11 @@ TEST_F(Upkeep, LaunchInstancesIsAnIntentOnceForEachClientToken) {
   EXPECT_THAT(refused("LaunchInstances", R"("RequestedCapacity":2,"ClientToken":"t2")"), HasSubstr("exceed max-size"));
   EXPECT_THAT(refused("LaunchInstances", R"("RequestedCapacity":1,"ClientToken":"t2","AvailabilityZones":["mars"])"),
               HasSubstr("does not use availability zone mars"));
+  add("i-kept");
+  add("i-leaving", LifecycleState::Terminating);
+  edit([](Group& g) { g.desired_capacity = 1; });
+  EXPECT_THAT(refused("LaunchInstances", R"("RequestedCapacity":2,"ClientToken":"t2")"),
+              HasSubstr("max-size:4 and 3 instances in service or on their way"));
   edit([](Group& g) { g.suspended.set(static_cast<size_t>(Process::Launch)); });
   EXPECT_THAT(refused("LaunchInstances", R"("RequestedCapacity":1,"ClientToken":"t2")"), HasSubstr("suspended"));
   // What control records is what a repetition tells.

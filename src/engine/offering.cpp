@@ -87,17 +87,17 @@ void prune_offerings(GroupMemory& memory, const Group& group, TimePoint now) {
   });
 }
 
-int launches_per_hour_bound(const Group& group) {
+int launches_per_hour_bound(const Group& group, int max_size) {
   const int64_t bound = group.max_launches_per_hour > 0
                             ? group.max_launches_per_hour
-                            : std::max<int64_t>(int64_t{3} * group.max_size, kLaunchesPerHourFloor);
+                            : std::max<int64_t>(int64_t{3} * max_size, kLaunchesPerHourFloor);
   return static_cast<int>(std::min<int64_t>(bound, static_cast<int64_t>(kMaxLaunchMoments)));
 }
 
-int launches_left(GroupMemory& memory, const Group& group, TimePoint now) {
+int launches_left(GroupMemory& memory, const Group& group, int max_size, TimePoint now) {
   if (planted(Mistake::NoLaunchBudget)) return kMaxLaunchesPerDecision;
   std::erase_if(memory.launch_moments, [&](TimePoint at) { return at + 1h <= now; });
-  return std::max(0, launches_per_hour_bound(group) - static_cast<int>(memory.launch_moments.size()));
+  return std::max(0, launches_per_hour_bound(group, max_size) - static_cast<int>(memory.launch_moments.size()));
 }
 
 }  // namespace escala

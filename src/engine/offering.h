@@ -56,8 +56,9 @@ bool launches_failing(const GroupMemory& memory, const Group& group, TimePoint n
 void prune_offerings(GroupMemory& memory, const Group& group, TimePoint now);
 
 // --- launches per hour (pain 24: runaway loops)
-int launches_per_hour_bound(const Group& group);
+// max_size: as decided; it may not be the group's yet.
+int launches_per_hour_bound(const Group& group, int max_size);
 // Drops moments older than an hour, then tells how many more launches the hour allows.
-int launches_left(GroupMemory& memory, const Group& group, TimePoint now);
+int launches_left(GroupMemory& memory, const Group& group, int max_size, TimePoint now);
 
 }  // namespace escala

@@ -93,13 +93,14 @@ TEST(Offering, LaunchesPerHour) {
   Group group;
   GroupMemory memory;
   group.max_size = 2;
-  EXPECT_EQ(launches_per_hour_bound(group), kLaunchesPerHourFloor);
+  EXPECT_EQ(launches_per_hour_bound(group, group.max_size), kLaunchesPerHourFloor);
   group.max_size = 100;
-  EXPECT_EQ(launches_per_hour_bound(group), 300);
+  EXPECT_EQ(launches_per_hour_bound(group, group.max_size), 300);
+  EXPECT_EQ(launches_per_hour_bound(group, 20), 60) << "a scheduled action lowered it at this very moment";
   group.max_launches_per_hour = 5;
-  EXPECT_EQ(launches_per_hour_bound(group), 5);
+  EXPECT_EQ(launches_per_hour_bound(group, group.max_size), 5);
   memory.launch_moments = {kNow - Duration(1h), kNow - Duration(1h) + 1us, kNow};
-  EXPECT_EQ(launches_left(memory, group, kNow), 3);  // the first is an hour old, two of five are used
+  EXPECT_EQ(launches_left(memory, group, group.max_size, kNow), 3);  // the first is an hour old, two of five are used
   EXPECT_EQ(memory.launch_moments.size(), 2u);
 }
 

@@ -57,7 +57,7 @@ StaffRound::StaffRound(const Snapshot& s, const ScaleOutcome& w, TimePoint t, Gr
       min_size(std::max(0, std::min(w.min_size, w.max_size))),
       max_size(std::max(0, w.max_size)) {
   prune_offerings(memory, seen.group, now);
-  hour_left_ = launches_left(memory, seen.group, now);
+  hour_left_ = launches_left(memory, seen.group, max_size, now);
   seats.reserve(seen.instances.size());
   for (const Instance& instance : seen.instances) {
     Seat seat;

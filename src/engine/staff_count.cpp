@@ -178,7 +178,7 @@ void StaffRound::explain_no_room() {
   if (heads.total >= max_size + surplus_margin(max_size)) {
     because(ReasonCode::AtCapacity, "", {fact("running", heads.total), fact("max", max_size)});
   } else if (hour_left_ <= 0) {
-    because(ReasonCode::LaunchBudgetSpent, "", {fact("per_hour", launches_per_hour_bound(seen.group))});
+    because(ReasonCode::LaunchBudgetSpent, "", {fact("per_hour", launches_per_hour_bound(seen.group, max_size))});
     if (!memory.launch_moments.empty())
       look_at(*std::min_element(memory.launch_moments.begin(), memory.launch_moments.end()) + 1h);
   }

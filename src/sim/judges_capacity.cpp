@@ -174,6 +174,7 @@ class FailStatic final : public Judge {
       if (!turned.before || !turned.after || turned.after->deleting) continue;
       const Group& g = *turned.after;
       if (g.desired_capacity >= turned.before->desired_capacity || g.desired_capacity == g.max_size) continue;
+      if (!turned.before->scheduled.empty()) continue;  // somebody's word, and none of a policy
       const bool blind = scene->blind(commit.actor);
       const Duration patience = 3 * g.metrics_period + kPeriods * kLongestPeriod;
       int heard = 0, in_service = 0;
@@ -287,6 +288,7 @@ class LaunchRate final : public Judge {
   void committed(const Commit& commit) override {
     for (const auto& turned : commit.groups)
       if (!turned.before) seen_.erase(turned.group);  // a new group under an old name
+    if (commit.actor == kPeople) return;              // what they order by hand is theirs to count
     for (const auto& turned : commit.operations) {
       if (!opened(turned, state::Operation::LAUNCH)) continue;
       const GroupRecords& records = scene->ledger.of(turned.group);
@@ -294,7 +296,7 @@ class LaunchRate final : public Judge {
       std::deque<TimePoint>& moments = seen_[turned.group];
       for (int i = 0; i < turned.after->count(); ++i) moments.push_back(commit.at);
       while (moments.front() + 1h <= commit.at) moments.pop_front();
-      const int bound = launches_per_hour_bound(*records.group);
+      const int bound = launches_per_hour_bound(*records.group, records.group->max_size);
       if (static_cast<int>(moments.size()) > bound)
         accuse(
             fmt::format("group {} launched {} within an hour, at most {} may be", turned.group, moments.size(), bound));
@@ -334,7 +336,7 @@ class BackOff final : public Judge {
           const auto known = failed_.find(offering);
           if (known == failed_.end() || from_us(operation.created_at()) >= known->second) failed_[offering] = commit.at;
         }
-      } else if (!turned.before) {
+      } else if (!turned.before && commit.actor != kPeople) {
         const auto failed = failed_.find(offering);
         if (failed != failed_.end() && commit.at < failed->second + kLaunchBackOffBase / 2)
           accuse(fmt::format("group {} tries zone {} again {} after it failed", turned.group, operation.zone(),
@@ -355,9 +357,11 @@ class Cooldown final : public Judge {
         changed_.erase(turned.group);
         continue;
       }
-      if (commit.actor == kPeople || turned.after->desired_capacity == turned.before->desired_capacity) continue;
       const Group& g = *turned.after;
-      if (g.policies.empty() || g.deleting) continue;
+      // What other policies did began no cooldown of these; a scheduled action asks for none.
+      if (g.policies != turned.before->policies || !turned.before->scheduled.empty()) changed_.erase(turned.group);
+      if (commit.actor == kPeople || g.desired_capacity == turned.before->desired_capacity) continue;
+      if (g.policies.empty() || g.deleting || !turned.before->scheduled.empty()) continue;
       Duration cooldown = kMaxCooldown;
       for (const Policy& policy : g.policies) {
         const auto* simple = std::get_if<SimpleScaling>(&policy.kind);

@@ -10,12 +10,15 @@ namespace escala::sim {
 
 std::string why_unsettled(const Scene& scene, const GroupName& group) {
   const GroupRecords& records = scene.ledger.of(group);
+  // Who was attached belongs to its group, whoever it was launched for.
+  const auto belongs = [&](const InstanceId& id, const Cloud::Instance& instance) {
+    GroupName home = instance.word.owner.group;
+    scene.ledger.find(id, &home);
+    return home == group && !scene.ledger.is_detached(id);
+  };
   size_t living = 0;
   for (const auto& [id, instance] : scene.cloud.all())
-    living += instance.ours && instance.word.owner.group == group && scene.cloud.lives(instance) &&
-                      !scene.ledger.is_detached(id)
-                  ? 1
-                  : 0;
+    living += instance.ours && scene.cloud.lives(instance) && belongs(id, instance) ? 1 : 0;
   if (!records.group) {
     if (!records.instances.empty() || !records.operations.empty()) return "deleted, and something of it is left";
     return living > 0 ? fmt::format("deleted, and {} instances live", living) : "";

@@ -36,6 +36,8 @@ class Users {
 
   // A new group and its launch configuration; false when the store refuses.
   bool create(const Group& group);
+  // One that was deleted is made again, through the API and smaller.
+  void create_again(const GroupName& group);
   // One call of any kind.
   void call();
   // Everything is allowed again, everybody healthy and unprotected, nobody in standby.

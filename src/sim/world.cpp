@@ -475,6 +475,10 @@ void World::people_call() {
 void World::people_create() {
   for (const Group& group : plan_.fleet) {
     if (court_.ledger().of(group.name).group || !random_.chance(0.1)) continue;
+    if (random_.chance(0.5)) {
+      users_.create_again(group.name);
+      continue;
+    }
     Group anew = group;
     anew.created_at = now();
     anew.spec.created_at = now();
