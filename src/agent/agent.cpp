@@ -83,8 +83,8 @@ Result<std::string> session_secret(const std::string& path) {
 // and the loop ends; members go in reverse.
 Status Agent::start() {
   loop_.poll(Duration{0});  // sets the loop's clock
-  // The wall clock: the time since boot would go back when the machine is rebooted, and an older incarnation is
-  // refused.
+  // The wall clock: the time since boot would go back when the machine is rebooted, and of two agents that speak for
+  // one instance at once the one with the larger number counts.
   const auto incarnation = static_cast<uint64_t>(SystemClock().wall_now().time_since_epoch().count());
   ESCALA_ASSIGN(const std::string session, session_secret(options_.session_file));
   Identity identity{options_.instance, options_.group, options_.join_token, incarnation, session};

@@ -17,7 +17,7 @@ namespace escala {
 struct Reading {
   InstanceId instance;
   TimePoint received_at{};   // our clock (rule R9)
-  uint64_t incarnation = 0;  // of the agent: grows at each restart of it
+  uint64_t incarnation = 0;  // of the agent: another at each start of it, by its own clock
   uint64_t sequence = 0;     // of the sample within the incarnation: each is counted once
   std::array<Known<double>, kFixedMetrics> fixed{Unknown::NotMeasured, Unknown::NotMeasured, Unknown::NotMeasured,
                                                  Unknown::NotMeasured, Unknown::NotMeasured, Unknown::NotMeasured};

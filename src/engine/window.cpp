@@ -104,7 +104,8 @@ std::vector<Sample> new_samples(const Snapshot& seen, Duration warmup, TimePoint
     const Reading* reading = reading_of(seen, instance.id);
     if (reading == nullptr || !is_fresh(*reading, seen, now)) continue;
     LastSample& last = memory.last_samples[instance.id];
-    if (reading->incarnation < last.incarnation) continue;  // an older agent of the same name proves nothing
+    // Starts are told apart, not ordered: they are numbered by the agent's clock (rule R9). The monitor says who
+    // speaks.
     if (reading->incarnation == last.incarnation && reading->sequence <= last.sequence) continue;
     last.incarnation = reading->incarnation;
     last.sequence = reading->sequence;

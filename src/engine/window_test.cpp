@@ -32,16 +32,18 @@ TEST(Window, CountsEachSampleOnce) {
   EXPECT_EQ(window(w).finished[0], (Datapoint{testing::kNoon, 20, 3, 2, 2, 2}));  // (10 + 20 + 30) / 3
 }
 
-TEST(Window, AnOlderIncarnationOverwritesNothing) {
+TEST(Window, AnotherStartOfTheAgentCountsWhateverItsNumber) {
   ScaleWorld w(1);
   w.track().period = 10s;
   w.report({10});
   w.seen.readings[0].incarnation = 7;
   update_windows(w.seen, 0s, w.now, w.seen.memory);
-  w.report({99});  // incarnation 1 again, with a later sequence
+  w.report({99});  // incarnation 1: the agent's clock was set back
+  w.seen.readings[0].sequence = 1;
   update_windows(w.seen, 0s, w.now, w.seen.memory);
-  EXPECT_EQ(window(w).samples, 1U);
-  EXPECT_EQ(window(w).maximum, 10);
+  update_windows(w.seen, 0s, w.now, w.seen.memory);
+  EXPECT_EQ(window(w).samples, 2U);
+  EXPECT_EQ(window(w).maximum, 99);
 }
 
 TEST(Window, ASampleBelongsToThePeriodItArrivedIn) {

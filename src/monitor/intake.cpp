@@ -84,7 +84,7 @@ void Intake::on_stream_message(wire::ServerCall& call, std::string_view message)
 
 void Intake::attach(Peer& peer, wire::ServerCall& call, uint64_t incarnation) {
   // A reconnect, or an agent started again: the stream before it is of no use any more. (An agent of an earlier start
-  // never comes here: greet refuses it.)
+  // does not come here while a later one speaks: greet refuses it.)
   if (wire::ServerCall* before = detach(peer))
     before->finish({GrpcCode::Aborted, "another stream speaks for this instance now"});
   peer.call = &call;
@@ -152,6 +152,12 @@ Peer* Intake::greet(wire::ServerCall& call, bool stream) {
     return nullptr;
   }
   if (!proven(call, *peer)) return nullptr;
+  // A start is numbered by the agent's clock, which may have been set back since the one before (rule R9): the smaller
+  // number is an earlier start only while the other one speaks.
+  if (report.incarnation() < peer->incarnation && peer->fell_silent(now)) {
+    log_info("monitor", "instance {}: its agent was started again, and its clock was set back", report.instance());
+    Recorder::begin(*peer, report.incarnation());
+  }
   if (report.incarnation() < peer->incarnation) {
     ++recorder_.counter(MonitorCounter::Impostors);
     log_warning("monitor", "two agents say that they are instance {}; the one started later counts", report.instance());

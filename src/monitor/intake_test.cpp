@@ -270,6 +270,29 @@ TEST_F(IntakeTest, OneReportAtATime) {
   EXPECT_EQ(sequence(1), 4u);
 }
 
+// The number of a start is the agent's clock, and that clock is nobody's order (rule R9).
+TEST_F(IntakeTest, AnAgentWhoseClockWasSetBackIsHeardAgain) {
+  TestAgent before, after;
+  before.dial(loop, address());
+  before.say(report("i-a", 1000, 7, 10));
+  ASSERT_TRUE(until([&] { return sequence(0) == 7; }));
+  before.client.reset();
+  ASSERT_TRUE(until([&] { return count(MonitorCounter::Streams) == 0; }));
+  after.dial(loop, address());
+  after.say(report("i-a", 3, 1, 20));
+  ASSERT_TRUE(until([&] { return sequence(0) == 1; }));
+  EXPECT_EQ(readings->get(0)->incarnation, 3u);
+  EXPECT_EQ(readings->get(0)->fixed[0].value(), 20);
+  EXPECT_FALSE(after.ended.has_value());
+  EXPECT_EQ(count(MonitorCounter::Impostors), 0u);
+  // While it speaks, one with a smaller number is another's.
+  before.dial(loop, address());
+  before.say(report("i-a", 2, 8, 10));
+  ASSERT_TRUE(until([&] { return before.ended.has_value(); }));
+  EXPECT_EQ(before.ended->code, GrpcCode::PermissionDenied);
+  EXPECT_EQ(readings->get(0)->incarnation, 3u);
+}
+
 // A stream whose agent was overtaken through another door must not go on under the later one's name.
 TEST_F(IntakeTest, AStreamKeepsItsOwnIncarnation) {
   TestAgent old;

@@ -18,6 +18,8 @@
 
 namespace escala {
 
+inline constexpr int kSilentPeriods = 3;  // reports that may be missed before a reading stops to count
+
 // What an agent was told last; it is told again when this changes.
 struct Told {
   uint32_t period_ms = 0;
@@ -55,6 +57,13 @@ struct Peer {
   uint64_t call_incarnation = 0;     // which start of the agent that stream belongs to
   std::optional<Told> told;
   Poll poll;
+
+  // Whoever spoke for it last has ceased to: its stream is closed, or, where none was, nothing came for so long that
+  // its reading no longer counts.
+  bool fell_silent(Duration now) const {
+    if (call != nullptr) return false;
+    return call_incarnation == incarnation || now - sampled_at > kSilentPeriods * group->period;
+  }
 };
 
 // Threads: the loop's.

@@ -136,13 +136,13 @@ void Poller::answered(Peer& peer, const wire::GrpcStatus& status, std::string_vi
   }
   const Duration now = loop_.now();
   recorder_.turn(now);
-  if (answer.incarnation() != peer.poll.incarnation && answer.incarnation() > peer.incarnation &&
-      answer.samples().empty()) {
-    // Started again, and our question was about its predecessor: ask for its newest at the next turn.
+  // Whoever answers at its address is its agent, also where a clock that was set back gave it a smaller number than the
+  // start before (rule R9); unless one speaks by itself as well.
+  if (answer.incarnation() > peer.incarnation || (answer.incarnation() < peer.incarnation && peer.call == nullptr)) {
+    Recorder::begin(peer, answer.incarnation());
     peer.poll.incarnation = answer.incarnation();
-    peer.incarnation = answer.incarnation();
-    peer.sequence = 0;
-    return done(peer);
+    // Our question was about its predecessor: ask for its newest at the next turn.
+    if (answer.samples().empty()) return done(peer);
   }
   peer.poll.incarnation = answer.incarnation();
   escala::v1::Report report;

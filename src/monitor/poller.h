@@ -28,7 +28,6 @@ class Poller {
   static constexpr Duration kShortestPeriod{200ms};
   static constexpr Duration kLongestPeriod{60s};
   static constexpr Duration kBusyRetry{10ms};
-  static constexpr int kSilentPeriods = 3;
 
   Poller(wire::EventLoop& loop, Peers& peers, Recorder& recorder, PollerOptions options);
   ~Poller();

@@ -86,6 +86,12 @@ TEST_F(PollerTest, AsksAtThePeriodOfTheGroup) {
   agent.incarnation = 6;
   agent.sequence = 0;
   EXPECT_TRUE(until([&] { return readings->get(4)->incarnation == 6; }));
+
+  // And once more, after its clock was set back.
+  agent.incarnation = 2;
+  agent.sequence = 0;
+  EXPECT_TRUE(until([&] { return readings->get(4)->incarnation == 2; }));
+  EXPECT_EQ(count(MonitorCounter::Impostors), 0u);
 }
 
 TEST_F(PollerTest, ConnectsAgainAfterTheAgentWasAway) {

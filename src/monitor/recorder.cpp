@@ -11,7 +11,6 @@ namespace {
 using board::MonitorCounter;
 
 // After so many periods without a sample an agent that says "I live" has no numbers any more.
-constexpr int kSilentPeriods = 3;
 
 Known<double> known(bool has, double value) {
   if (!has) return Unknown::NotMeasured;
@@ -84,6 +83,12 @@ void Recorder::put(const Peer& peer, board::SlotReading reading) {
   written();
 }
 
+void Recorder::begin(Peer& peer, uint64_t incarnation) {
+  peer.incarnation = incarnation;
+  peer.sequence = 0;
+  peer.interrupted = peer.workload_ended = false;
+}
+
 Status Recorder::accept(Peer& peer, uint64_t incarnation, const escala::v1::Report& report, Duration now) {
   ++counter(MonitorCounter::Reports);
   if (incarnation < peer.incarnation) {
@@ -91,11 +96,7 @@ Status Recorder::accept(Peer& peer, uint64_t incarnation, const escala::v1::Repo
     return Error{ErrorKind::Conflict,
                  fmt::format("an agent of a later start speaks for instance {}", peer.entry.instance)};
   }
-  if (incarnation > peer.incarnation) {
-    peer.incarnation = incarnation;
-    peer.sequence = 0;
-    peer.interrupted = peer.workload_ended = false;
-  }
+  if (incarnation > peer.incarnation) begin(peer, incarnation);
   const bool interrupted = peer.interrupted || !report.interruption().empty();
   const bool ended = report.has_workload() ? !report.workload().running() : peer.workload_ended;
   const bool other_flags = interrupted != peer.interrupted || ended != peer.workload_ended;

@@ -35,6 +35,8 @@ class Recorder {
   // What to do with a report that was checked, `incarnation` being that of its stream or answer. Ok: recorded, or a
   // duplicate that changes nothing (I-29). Conflict: an agent that was started later has spoken for this instance.
   Status accept(Peer& peer, uint64_t incarnation, const escala::v1::Report& report, Duration now);
+  // Another start of the agent speaks from now on; what the one before said of itself is over.
+  static void begin(Peer& peer, uint64_t incarnation);
   // "It lives", without numbers.
   void heartbeat(Peer& peer, Duration now);
 

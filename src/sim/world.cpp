@@ -328,8 +328,7 @@ void World::strike(FaultKind kind, uint64_t pick, Duration length) {
     case AgentRestarts:
       for (const Cloud::Instance* one : living)
         if (dice_.chance(0.4)) {
-          ++agents_[one->word.id].incarnation;
-          agents_[one->word.id].sequence = 0;
+          begin_agent(agents_[one->word.id], pick);
         }
       break;
     case MonitorEmpty:
@@ -438,18 +437,28 @@ void World::report(const GroupName& group) {
   if (!records.group->policies.empty()) wake_all();
 }
 
-// As the monitor does: our own time of arrival, and nothing that is older than what was heard before (I-29).
+// A start is numbered by the agent's own clock, which is days ahead or behind and is set between two starts.
+void World::begin_agent(Agent& agent, uint64_t pick) {
+  constexpr Duration kAgentClocks[] = {0s, 48h, -48h, 400 * 24h, -1s};
+  const Duration ahead = kAgentClocks[(pick + agent.starts++) % std::size(kAgentClocks)];
+  agent.incarnation = static_cast<uint64_t>(to_us(now() + ahead));
+  agent.sequence = 0;
+}
+
+// As the monitor does: our own time of arrival, and nothing that is older than what was heard before (I-29). What an
+// earlier start said ends with its stream.
 void World::deliver(const GroupName& group, const Reading& reading) {
   if (!monitor_runs()) {
     marks_.hit(MonitorDead);
     return;
   }
+  if (reading.incarnation != agents_[reading.instance].incarnation) return;
   Reading heard = reading;
   heard.received_at = now();
   for (const auto& process : processes_) {
     const auto known = process->heard.find(reading.instance);
-    if (known != process->heard.end() && std::pair(known->second.incarnation, known->second.sequence) >=
-                                             std::pair(reading.incarnation, reading.sequence))
+    if (known != process->heard.end() && known->second.incarnation == reading.incarnation &&
+        known->second.sequence >= reading.sequence)
       continue;
     process->metrics.say(group, heard);
     const auto& words = process->metrics.heard(group);

@@ -80,6 +80,7 @@ class World {
   struct Process;
   struct Agent {
     uint64_t incarnation = 1, sequence = 0;
+    uint64_t starts = 0;
     TimePoint mute_until{}, lies_until{};
     uint64_t lie = 0;
   };
@@ -110,6 +111,7 @@ class World {
   void befall(const Fault& fault);
   void strike(FaultKind kind, uint64_t pick, Duration length);
   void report(const GroupName& group);
+  void begin_agent(Agent& agent, uint64_t pick);
   double load_of(const GroupName& group, const Group& record);
   void deliver(const GroupName& group, const Reading& reading);
   bool monitor_runs() const { return !windows_.open(FaultKind::MonitorDead, queue_.now()); }

@@ -228,6 +228,13 @@ TEST_F(Differential, ReportsThatComeTwiceChangeNoDecision) {
   EXPECT_EQ(doubled.launched, plain_.launched);
 }
 
+// I-29: a start of an agent is numbered by its own clock, which is set by days between one start and the next.
+TEST_F(Differential, ClocksOfAgentsChangeNoDecision) {
+  const Course skewed = course(repeated(FaultKind::AgentRestarts, 11min));
+  EXPECT_EQ(skewed.history, plain_.history);
+  EXPECT_EQ(skewed.launched, plain_.launched);
+}
+
 // I-30: later by a restart, and yet the same.
 TEST_F(Differential, RestartsEndWhereTheRunWithoutThemEnds) {
   EXPECT_EQ(course(repeated(FaultKind::Kill, 5min)).at_rest, plain_.at_rest);
