@@ -175,6 +175,11 @@ class FailStatic final : public Judge {
       const Group& g = *turned.after;
       if (g.desired_capacity >= turned.before->desired_capacity || g.desired_capacity == g.max_size) continue;
       if (!turned.before->scheduled.empty()) continue;  // somebody's word, and none of a policy
+      // Likewise: that no data is as bad as bad data, or that this alarm is in ALARM whatever the data says.
+      const auto& alarms = turned.before->alarms;
+      if (std::any_of(alarms.begin(), alarms.end(),
+                      [](const Alarm& each) { return each.missing == MissingData::Breaching || each.forced; }))
+        continue;
       const bool blind = scene->blind(commit.actor);
       const Duration patience = 3 * g.metrics_period + kPeriods * kLongestPeriod;
       int heard = 0, in_service = 0;
