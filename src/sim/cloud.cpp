@@ -94,6 +94,12 @@ Duration Cloud::travel() {
   return from_seconds(seconds(options_.latency) * random_.between(0.2, 2));
 }
 
+// What a late answer takes on its way back; none when this one is not late.
+std::optional<Duration> Cloud::lateness() {
+  if (!bites(AnswersLate, 0.4)) return std::nullopt;
+  return from_seconds(random_.between(1, 600));
+}
+
 Status Cloud::submit(const std::shared_ptr<Inbox>& inbox, int controller, const ProviderRequest& request) {
   if (bites(QueueFull, 0.7)) {
     marks_.hit(ErrorKind::Exhausted);
@@ -131,14 +137,18 @@ void Cloud::arrive(const Session& session, int controller, const ProviderRequest
     if (!inbox) return;
     if (watcher_) watcher_->listed(controller);
     if (bites(AnswersNever, 0.3)) return;
-    answer(session, travel(), list(request, *inbox));
+    // A late list is an honest one and stands between no two others: control may have given it up.
+    if (const auto late = lateness())
+      answer(session, *late, list(request, nullptr));
+    else
+      answer(session, travel(), list(request, inbox.get()));
     return;
   }
   Completion done = request.kind == RequestKind::Launch ? launch(request) : terminate(request);
   if (bites(AnswersLost, 0.6)) return give_up(session, request);
   if (bites(AnswersNever, 0.5)) return;
   if (bites(AnswersTwice, 0.7)) answer(session, from_seconds(random_.between(0, 90)), done);
-  answer(session, travel(), std::move(done));
+  answer(session, lateness().value_or(travel()), std::move(done));
 }
 
 void Cloud::answer(const Session& session, Duration after, Completion completion) {
@@ -239,7 +249,8 @@ ProviderInstance Cloud::told(const Instance& instance, TimePoint when) const {
 
 // --- lists ----------------------------------------------------------------------------------------------------------
 
-Completion Cloud::list(const ProviderRequest& request, Inbox& inbox) {
+// Twisted for `inbox`, which remembers whether its last list lied; as it is without one.
+Completion Cloud::list(const ProviderRequest& request, Inbox* inbox) {
   if (const auto refused = refusal(request)) return answer_to(request, *refused);
   Completion done = answer_to(request);
   const TimePoint now = queue_.now();
@@ -254,7 +265,7 @@ Completion Cloud::list(const ProviderRequest& request, Inbox& inbox) {
     if (instance.gone_at <= now && now - instance.gone_at > kRememberGone) continue;
     seen.push_back({&instance, state_at(instance, seen_at)});
   }
-  done.outcome = twist(seen, inbox);
+  if (inbox) done.outcome = twist(seen, *inbox);
   done.instances.reserve(seen.size());
   for (const Listed& one : seen) {
     done.instances.push_back(one.instance->word);

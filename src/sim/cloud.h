@@ -101,6 +101,7 @@ class Cloud {
   bool on(FaultKind kind) const { return faults_.open(kind, queue_.now()); }
   bool bites(FaultKind kind, double chance);
   Duration travel();
+  std::optional<Duration> lateness();
   Status submit(const std::shared_ptr<Inbox>& inbox, int controller, const ProviderRequest& request);
   void arrive(const Session& session, int controller, const ProviderRequest& request);
   void answer(const Session& session, Duration after, Completion completion);
@@ -108,7 +109,7 @@ class Cloud {
   std::optional<Error> refusal(const ProviderRequest& request);
   Completion launch(const ProviderRequest& request);
   Completion terminate(const ProviderRequest& request);
-  Completion list(const ProviderRequest& request, Inbox& inbox);
+  Completion list(const ProviderRequest& request, Inbox* inbox);
   Status twist(std::vector<Listed>& answer, Inbox& inbox);
   ProviderInstance told(const Instance& instance, TimePoint when) const;
   void create(const ProviderRequest& request, Launched& launched, int index);

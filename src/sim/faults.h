@@ -28,6 +28,7 @@ enum class FaultKind : uint8_t {
   AnswersLost,
   RequestsLost,
   RequestsLate,
+  AnswersLate,
   AnswersTwice,
   AnswersNever,
   QueueFull,
