@@ -248,9 +248,15 @@ void compare(const GroupDocument& before, const GroupDocument& after, AppliedThi
     if (!old_lines.contains(field)) put_change(field, nullptr, &value);
 }
 
-// What an update leaves as it is: the history, what operators have set by hand, and desired (rule R17).
+// What an update leaves as it is: the history, what operators have set by hand, what no document can say, and desired
+// (rule R17).
 void carry_over(const LoadedGroup& existing, const GroupDocument& from, Group& group) {
   const Group& before = existing.group;
+  group.warm_pool = before.warm_pool;
+  group.refresh = before.refresh;
+  group.traffic_sources = before.traffic_sources;
+  group.notifications = before.notifications;
+  group.collected_metrics = before.collected_metrics;
   group.created_at = before.created_at;
   group.suspended = before.suspended;
   group.suspension_reasons = before.suspension_reasons;
@@ -260,6 +266,25 @@ void carry_over(const LoadedGroup& existing, const GroupDocument& from, Group& g
   if (!from.escala().has_observe()) group.observe = before.observe;
   if (!from.has_desiredcapacity())
     group.desired_capacity = std::clamp(before.desired_capacity, group.min_size, group.max_size);
+}
+
+// While an instance refresh tries a configuration, the group's own is still the one before it, and a document may name
+// either: the refresh goes on. A third has to wait.
+Failure keep_tried(const LoadedGroup& existing, const GroupDocument& from, Group& group, GroupDocument& document) {
+  const auto& refresh = existing.group.refresh;
+  if (!refresh || !refresh->previous) return std::nullopt;
+  if (!(group.spec == existing.group.spec) && !(group.spec == *refresh->previous)) return tried_by_refresh();
+  group.spec = existing.group.spec;
+  if (!from.escala().has_agentexpected()) group.agent_expected = existing.group.agent_expected;
+  document.clear_launchtemplate();
+  document.clear_previouslaunchtemplate();
+  document.clear_mixedinstancespolicy();
+  if (existing.document.has_launchtemplate()) *document.mutable_launchtemplate() = existing.document.launchtemplate();
+  if (existing.document.has_previouslaunchtemplate())
+    *document.mutable_previouslaunchtemplate() = existing.document.previouslaunchtemplate();
+  if (existing.document.has_mixedinstancespolicy())
+    *document.mutable_mixedinstancespolicy() = existing.document.mixedinstancespolicy();
+  return std::nullopt;
 }
 
 std::variant<std::optional<state::LaunchSpec>, ApiError> load_spec(const Context& context, const LaunchSpecId& id) {
@@ -345,6 +370,7 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
       ESCALA_API_LOAD(loaded, load_group(context, group.name));
       if (loaded.group.deleting)
         return scaling_activity_in_progress(fmt::format("AutoScalingGroup {} is being deleted", group.name));
+      ESCALA_API_TRY(keep_tried(loaded, from, group, built.document));
       carry_over(loaded, from, group);
     } else {
       ESCALA_API_TRY(check_room_for_group(context));
@@ -357,8 +383,9 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
     if (same) return std::nullopt;
     if (*record) {
       ESCALA_API_LOAD(const std::optional<state::LaunchSpec> old_spec, load_spec(context, loaded.group.spec.id));
-      compare(view(loaded.group, loaded.document, old_spec.value_or(state::LaunchSpec())),
-              view(group, built.document, spec), thing);
+      const state::LaunchSpec before = old_spec.value_or(state::LaunchSpec());
+      compare(view(loaded.group, loaded.document, before),
+              view(group, built.document, group.spec == loaded.group.spec ? before : spec), thing);
     }
     loaded.group = std::move(group);
     loaded.document = std::move(built.document);

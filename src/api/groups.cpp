@@ -102,11 +102,7 @@ Failure update_group(const Context& context, const UpdateAutoScalingGroupRequest
         Group& group = loaded.group;
         const bool relaunches =
             request.has_launchconfigurationname() || request.has_launchtemplate() || request.has_mixedinstancespolicy();
-        if (relaunches && group.refresh && group.refresh->previous)
-          return validation_error(
-              "An active instance refresh with a desired configuration exists. All configuration "
-              "options derived from the desired configuration are not available for update while the "
-              "instance refresh is active.");
+        if (relaunches && group.refresh && group.refresh->previous) return tried_by_refresh();
         ESCALA_API_TRY(use_source(context, request, loaded, batch));
         Faults faults;
         set_settings(request, "", group, faults);
@@ -315,6 +311,12 @@ std::variant<GroupMemory, ApiError> load_memory(const Context& context, const Gr
 Failure check_zones(const Context& context, const Group& group) {
   if (!context.ec2_is_elsewhere || group.zones != std::vector{ZoneName(std::string(kDefaultZone))}) return std::nullopt;
   return validation_error("At least one Availability Zone or VPC Subnet is required.");
+}
+
+ApiError tried_by_refresh() {
+  return validation_error(
+      "An active instance refresh with a desired configuration exists. All configuration options derived from the "
+      "desired configuration are not available for update while the instance refresh is active.");
 }
 
 Failure check_room_for_group(const Context& context) {

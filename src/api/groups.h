@@ -20,6 +20,8 @@ Failure check_zones(const Context& context, const Group& group);
 // Makes the group launch this spec from now on; the batch then insists that the spec still exists.
 Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch);
 void use_spec(const state::LaunchSpec& spec, Group& group);
+// While an instance refresh with a desired configuration is under way, what the group launches is not for changing.
+ApiError tried_by_refresh();
 // The zones of subnets that DescribeSubnets tells of.
 std::vector<ZoneName> zones_of_subnets(const Context& context, const std::string& identifier);
 // Adds or replaces tags by key.

@@ -457,6 +457,36 @@ TEST_F(Api, AppliesADocumentAndTellsWhatChanged) {
   EXPECT_THAT(refused("Apply", document(R"("MaxSize":0,)")), HasSubstr("must be greater than or equal to"));
 }
 
+TEST_F(Api, ApplyingADocumentKeepsWhatNoDocumentCanSay) {
+  const auto document = [](const std::string& command, int max) {
+    return fmt::format(R"({{"Document":{{"version":1,"AutoScalingGroups":[{{"AutoScalingGroupName":"web","MinSize":1,
+      "MaxSize":{},"LaunchConfiguration":{{"Process":{{"Command":["{}"]}}}}}}]}}}})",
+                       max, command);
+  };
+  (void)call("Apply", document("one", 4));
+  const LaunchSpecRef own = group().spec;
+  ASSERT_EQ(call("PutWarmPool", R"({"AutoScalingGroupName":"web","MinSize":1})"), "{}");
+  ASSERT_EQ(call("EnableMetricsCollection", R"({"AutoScalingGroupName":"web","Granularity":"1Minute"})"), "{}");
+  ASSERT_EQ(call("PutNotificationConfiguration", R"({"AutoScalingGroupName":"web",
+    "TopicARN":"https://127.0.0.1:9/t","NotificationTypes":["autoscaling:EC2_INSTANCE_LAUNCH"]})"),
+            "{}");
+  (void)call("CreateLaunchConfiguration", R"({"LaunchConfigurationName":"two","Process":{"Command":["two"]}})");
+  ASSERT_THAT(call("StartInstanceRefresh", R"({"AutoScalingGroupName":"web",
+    "DesiredConfiguration":{"LaunchConfigurationName":"two"}})"),
+              HasSubstr("InstanceRefreshId"));
+  const Group before = group();
+  // The group's own configuration is the one before the refresh: to name it changes nothing, and the refresh goes on.
+  EXPECT_THAT(call("Apply", document("one", 4)), HasSubstr(R"("Result":"unchanged")"));
+  EXPECT_EQ(group(), before);
+  EXPECT_THAT(call("Apply", document("one", 6)),
+              AllOf(HasSubstr(R"("Changes":[{"Field":"MaxSize")"), Not(HasSubstr("Command"))));
+  Group wanted = before;
+  wanted.max_size = 6;
+  EXPECT_EQ(group(), wanted);
+  EXPECT_THAT(refused("Apply", document("three", 6)), HasSubstr("An active instance refresh"));
+  EXPECT_EQ(group().refresh->previous, own);
+}
+
 TEST_F(Api, NothingIsAnsweredToWhoDoesNotSign) {
   make_group();
   for (const Action& action : actions()) {
