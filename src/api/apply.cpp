@@ -15,6 +15,7 @@
 #include "api/groups.h"
 #include "api/templates.h"
 #include "api/validate.h"
+#include "base/planted.h"
 
 namespace escala::api {
 namespace {
@@ -252,8 +253,7 @@ void compare(const GroupDocument& before, const GroupDocument& after, AppliedThi
 // (rule R17).
 void carry_over(const LoadedGroup& existing, const GroupDocument& from, Group& group) {
   const Group& before = existing.group;
-  group.warm_pool = before.warm_pool;
-  group.refresh = before.refresh;
+  if (!planted(Mistake::ApplyingForgets)) group.warm_pool = before.warm_pool, group.refresh = before.refresh;
   group.traffic_sources = before.traffic_sources;
   group.notifications = before.notifications;
   group.collected_metrics = before.collected_metrics;

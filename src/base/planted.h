@@ -63,8 +63,10 @@ enum class Mistake : uint8_t {
   RefreshIgnoresHealth,
   RefreshKeptAfterItsEnd,
   WarmLaunchesNotCounted,
+  // documents
+  ApplyingForgets,
 };
-inline constexpr Mistake kLastMistake = Mistake::WarmLaunchesNotCounted;
+inline constexpr Mistake kLastMistake = Mistake::ApplyingForgets;
 
 #ifdef ESCALA_PLANTED
 // The one that is made. Written before any controller runs, read by all of them.

@@ -144,11 +144,14 @@ void Cloud::arrive(const Session& session, int controller, const ProviderRequest
       answer(session, travel(), list(request, inbox.get()));
     return;
   }
+  const auto late = lateness();
+  if (late && random_.chance(0.3))  // an overloaded provider is late to say, too, that it did nothing
+    return answer(session, *late, answer_to(request, Error{ErrorKind::Throttled, "RequestLimitExceeded"}));
   Completion done = request.kind == RequestKind::Launch ? launch(request) : terminate(request);
   if (bites(AnswersLost, 0.6)) return give_up(session, request);
   if (bites(AnswersNever, 0.5)) return;
   if (bites(AnswersTwice, 0.7)) answer(session, from_seconds(random_.between(0, 90)), done);
-  answer(session, lateness().value_or(travel()), std::move(done));
+  answer(session, late.value_or(travel()), std::move(done));
 }
 
 void Cloud::answer(const Session& session, Duration after, Completion completion) {

@@ -63,6 +63,7 @@ constexpr std::array kPlanted = {
     ESCALA_ROW(RefreshIgnoresHealth, "an instance refresh that terminates first does not look at who is left"),
     ESCALA_ROW(RefreshKeptAfterItsEnd, "an instance refresh that has ended stays the one under way"),
     ESCALA_ROW(WarmLaunchesNotCounted, "launches for the warm pool that are not answered yet are not counted in it"),
+    ESCALA_ROW(ApplyingForgets, "applying a document forgets the warm pool and the refresh, which none can name"),
 #undef ESCALA_ROW
 };
 static_assert(kPlanted.size() == static_cast<size_t>(kLastMistake), "each mistake has a row");

@@ -41,23 +41,40 @@ Failure Users::Parts::ask(const api::Action& action, const google::protobuf::Mes
   return failure;
 }
 
-bool Users::Parts::perform(std::string_view operation, const GroupName& group, const google::protobuf::Message& request,
-                           const Expected& expected) {
-  const GroupState before = ledger.of(group);
+bool Users::Parts::perform_as(std::string_view operation, const google::protobuf::Message& request, bool may,
+                              const std::function<bool(bool refused)>& as_the_model_says) {
   const Revision revision = store.revision();
   const Failure failure = ask(*api::find_action(operation), request);
-  const GroupState& after = ledger.of(group);
   if (store.revision() > revision + 1)
     users.complain(fmt::format("{} was written in {} parts", operation, store.revision() - revision));
   // The disk may have refused it: then nothing may have changed, whatever the model says.
   const bool broken = failure && failure->http_status >= 500;
-  const bool refused = !expected || broken;
+  const bool refused = !may || broken;
   if (failure.has_value() != refused)
     users.complain(fmt::format("{} {}: {}, the model says {}", operation, request.ShortDebugString(),
-                               failure ? failure->message : "done", expected ? "done" : "refused"));
-  else if (!same(after, refused ? before : *expected))
+                               failure ? failure->message : "done", may ? "done" : "refused"));
+  else if (!as_the_model_says(refused))
     users.complain(fmt::format("{} {} left other records than the model says", operation, request.ShortDebugString()));
   return !failure;
+}
+
+bool Users::Parts::perform(std::string_view operation, const GroupName& group, const google::protobuf::Message& request,
+                           const Expected& expected) {
+  const GroupState before = ledger.of(group);
+  return perform_as(operation, request, expected.has_value(),
+                    [&](bool refused) { return same(ledger.of(group), refused ? before : *expected); });
+}
+
+bool Users::Parts::perform_for_all(std::string_view operation, const google::protobuf::Message& request,
+                                   const std::optional<std::map<GroupName, Group>>& changed) {
+  std::map<GroupName, GroupState> wanted;
+  for (const auto& [name, records] : ledger.groups()) wanted[name] = records;
+  return perform_as(operation, request, changed.has_value(), [&](bool refused) {
+    if (!refused)
+      for (const auto& [name, group] : *changed) wanted[name].group = group;
+    return std::all_of(wanted.begin(), wanted.end(),
+                       [&](const auto& each) { return same(ledger.of(each.first), each.second); });
+  });
 }
 
 const GroupName* Users::Parts::any_group() {
@@ -95,6 +112,7 @@ Users::Users(SimStore& store, const QueueClock& clock, const Ledger& ledger, Mar
 Users::~Users() = default;
 
 bool Users::create(const Group& group) {
+  parts_->templated.erase(group.name);
   Batch batch;
   batch.expect(keys::group(group.name), 0).put(keys::group(group.name), encode(group).SerializeAsString());
   for (size_t i = 0; i < 2; ++i)
@@ -120,7 +138,7 @@ void Users::call() {
       {1, &Parts::attach},         {1, &Parts::launch},      {1, &Parts::put_policy},      {0.5, &Parts::delete_policy},
       {1, &Parts::execute_policy}, {0.7, &Parts::put_alarm}, {1, &Parts::change_alarm},    {1, &Parts::schedule},
       {0.5, &Parts::unschedule},   {0.7, &Parts::tags},      {0.4, &Parts::notifications}, {0.4, &Parts::collection},
-      {2, &Parts::read},
+      {2, &Parts::read},           {1.5, &Parts::templates}, {1, &Parts::use_template},    {0.4, &Parts::apply},
   };
   const GroupName* found = parts_->any_group();
   if (!found) return;

@@ -171,6 +171,7 @@ void Users::Parts::refresh(const GroupName& group) {
   request.set_autoscalinggroupname(group.str());
   const bool under_way = g.refresh.has_value();
   std::optional<LaunchSpecRef> there = g.spec;
+  std::optional<std::string> version;  // of the launch template, where it desires one
   InstanceRefresh made;
   made.started_at = clock.now();
   auto& preferences = *request.mutable_preferences();
@@ -208,14 +209,26 @@ void Users::Parts::refresh(const GroupName& group) {
     made.previous_agent_expected = g.agent_expected;
     made.preferences.auto_rollback = coin();
     preferences.set_autorollback(made.preferences.auto_rollback);
-    const std::string wanted = other_spec(g);
-    request.mutable_desiredconfiguration()->set_launchconfigurationname(wanted);
-    there = stored_spec(wanted);
+    if (random.chance(0.3)) {
+      version = any_version();
+      api::LaunchTemplateSpecification& of = *request.mutable_desiredconfiguration()->mutable_launchtemplate();
+      of.set_launchtemplatename(kTemplate);
+      of.set_version(*version);
+      const std::optional<int> meant = shared ? shared->meant(*version) : std::nullopt;
+      // What changes its meaning cannot be gone back from.
+      const bool sound = meant && !(made.preferences.auto_rollback && version->starts_with('$'));
+      there = sound ? std::optional(shared->spec(*meant)) : std::nullopt;
+    } else {
+      const std::string wanted = other_spec(g);
+      request.mutable_desiredconfiguration()->set_launchconfigurationname(wanted);
+      there = stored_spec(wanted);
+    }
     if (there) g.spec = *there;
   }
   g.refresh = std::move(made);
   if (g.deleting || under_way || !there) expected.reset();
-  perform("StartInstanceRefresh", group, request, expected);
+  const std::string before = asked_for(group, ledger.of(group).group->spec);
+  if (perform("StartInstanceRefresh", group, request, expected) && version) templated[group] = {*version, before};
 }
 
 void Users::Parts::end_refresh(const GroupName& group) {
@@ -238,7 +251,8 @@ void Users::Parts::end_refresh(const GroupName& group) {
   }
   api::RollbackInstanceRefreshRequest request;
   request.set_autoscalinggroupname(group.str());
-  const bool may = !g.deleting && g.refresh && !g.refresh->cancelled && !g.refresh->rolled_back && g.refresh->previous;
+  const bool may = !g.deleting && g.refresh && !g.refresh->cancelled && !g.refresh->rolled_back &&
+                   g.refresh->previous && !(g.spec.is_template && templated[group].now.starts_with('$'));
   if (may)
     g.refresh->rolled_back = true;
   else
@@ -258,7 +272,7 @@ void Users::Parts::use_spec(const GroupName& group) {
   if (there) g.spec = *there;
   // A refresh to a configuration decides until it ends.
   if (g.deleting || !there || (g.refresh && g.refresh->previous)) expected.reset();
-  perform("UpdateAutoScalingGroup", group, request, expected);
+  if (perform("UpdateAutoScalingGroup", group, request, expected)) templated.erase(group);
 }
 
 void Users::Parts::remove(const GroupName& group) {
@@ -311,7 +325,7 @@ void Users::Parts::create(const GroupName& group) {
     expected = ledger.of(group);
     expected->group = g;
   }
-  perform("CreateAutoScalingGroup", group, request, expected);
+  if (perform("CreateAutoScalingGroup", group, request, expected)) templated.erase(group);
 }
 
 // Launch configurations are nobody's own: no group's records may change.

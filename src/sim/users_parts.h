@@ -1,11 +1,14 @@
-// The calls that simulated people make, in three themes: a group and its sizes (users_capacity.cpp), its instances
-// (users_members.cpp), and what it goes by (users_rules.cpp). Each builds a request and, apart from the API's own code,
+// The calls that simulated people make, in four themes: a group and its sizes (users_capacity.cpp), its instances
+// (users_members.cpp), what it goes by (users_rules.cpp), and launch templates and whole documents
+// (users_templates.cpp). Each builds a request and, apart from the API's own code,
 // says what the records must be afterwards.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +17,7 @@
 #include "api/actions.h"
 #include "api/autoscaling.pb.h"
 #include "api/cloudwatch.pb.h"
+#include "api/ec2.pb.h"
 #include "api/upkeep.pb.h"
 #include "engine/lifecycle.h"
 #include "sim/users.h"
@@ -40,6 +44,25 @@ inline state::LaunchSpec spec_record(const std::string& name, TimePoint created_
   return spec;
 }
 
+// The launch template that people share, as they know it.
+inline constexpr const char* kTemplate = "by-users";
+struct Template {
+  std::string id;
+  std::map<int, TimePoint> versions;  // those there are, and when they were made
+  int last = 0;                       // the highest number there ever was
+  int standard = 0;                   // what $Default means
+  // "", "$Default", "$Latest" or a number; nullopt: there is no such version.
+  std::optional<int> meant(const std::string& version) const;
+  LaunchSpecRef spec(int version) const;
+  // Of any of its versions.
+  bool has(const LaunchSpecRef& spec) const { return spec.id.str().starts_with(id + ":"); }
+};
+
+// The versions of it that a group asked for: last, and before an instance refresh. Empty: none.
+struct Asked {
+  std::string now, before;
+};
+
 struct Users::Parts {
   SimStore& store;
   const QueueClock& clock;
@@ -48,12 +71,19 @@ struct Users::Parts {
   Random random;
   LiveTable live;
   Users& users;
+  std::optional<Template> shared = std::nullopt;
+  std::map<GroupName, Asked> templated = {};
 
   // Makes a call and tells of it.
   std::optional<api::ApiError> ask(const api::Action& action, const google::protobuf::Message& request);
   // The same, and compares: what the records of the group must be after it.
   bool perform(std::string_view operation, const GroupName& group, const google::protobuf::Message& request,
                const Expected& expected);
+  // For a call that may change several groups: those it must change; nullopt: refused.
+  bool perform_for_all(std::string_view operation, const google::protobuf::Message& request,
+                       const std::optional<std::map<GroupName, Group>>& changed);
+  bool perform_as(std::string_view operation, const google::protobuf::Message& request, bool may,
+                  const std::function<bool(bool refused)>& as_the_model_says);
   bool perform_fleet(bool pause);
   const GroupName* any_group();
   // As the store has it; nullopt: there is none of that name.
@@ -95,6 +125,9 @@ struct Users::Parts {
   void notifications(const GroupName& group);
   void collection(const GroupName& group);
   void read(const GroupName& group);
+  void templates(const GroupName& group);
+  void use_template(const GroupName& group);
+  void apply(const GroupName& group);
 
   bool do_desired(const GroupName& group, int desired);
   bool do_update(const GroupName& group, std::optional<int> min, std::optional<int> max, std::optional<int> desired);
@@ -109,6 +142,15 @@ struct Users::Parts {
   bool do_delete_policy(const GroupName& group, const PolicyName& policy);
   bool do_delete_alarm(const GroupName& group, const AlarmName& alarm);
   bool do_delete_schedule(const GroupName& group, const ActionName& action);
+  // What the group asked of the shared template when it got this spec of it.
+  std::string asked_for(const GroupName& group, const LaunchSpecRef& spec) const;
+  // The groups that another meaning of $Latest or $Default changes, with what they launch then.
+  std::map<GroupName, Group> followers(const Template& changed) const;
+  std::string any_version();
+  void create_or_delete_template();
+  void create_version();
+  void change_default();
+  void delete_version();
   // What people added, taken away again.
   void clear_rules(const GroupName& group);
   bool coin() { return random.chance(0.5); }
