@@ -64,6 +64,7 @@ void set_escala(const EscalaSettings& from, Group& group) {
   if (from.has_maxlaunchesperhour()) group.max_launches_per_hour = from.maxlaunchesperhour();
   if (from.has_observe()) group.observe = from.observe();
   if (from.has_rebalance()) group.rebalance = from.rebalance();
+  if (from.has_draintimeout()) group.drain_timeout = from_seconds(from.draintimeout());
 }
 
 template <typename Message>
@@ -407,6 +408,7 @@ void from_settings(const Group& group, EscalaSettings& to) {
   to.set_maxlaunchesperhour(group.max_launches_per_hour);
   to.set_observe(group.observe);
   to.set_rebalance(group.rebalance);
+  to.set_draintimeout(seconds(group.drain_timeout));
 }
 
 std::string health_check_type(const HealthChecks& checks) {

@@ -95,6 +95,9 @@ TEST_F(Api, RebalanceIsASettingOfTheGroup) {
   EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), HasSubstr(R"("Rebalance":true)"));
   EXPECT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","Escala":{"Observe":true}})"), "{}");
   EXPECT_TRUE(group().rebalance) << "what is not named stays";
+  EXPECT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","Escala":{"DrainTimeout":90}})"), "{}");
+  EXPECT_EQ(group().drain_timeout, 90s);
+  EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), HasSubstr(R"("DrainTimeout":90)"));
   EXPECT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","Escala":{"Rebalance":false}})"), "{}");
   EXPECT_FALSE(group().rebalance);
 }
