@@ -26,7 +26,7 @@ MAY_INCLUDE = {
     "api": {"history", "store", "engine", "base"},
     "traffic": {"store", "engine", "base"},
     "notify": {"store", "engine", "base"},
-    "sim": {"api", "control", "history", "store", "provider", "board", "engine", "base"},
+    "sim": {"api", "control", "traffic", "history", "store", "provider", "board", "engine", "base"},
     "app": {"sim", "agent", "monitor", "control", "api", "traffic", "notify", "wire", "board", "history", "store", "provider", "engine", "base"},
 }
 

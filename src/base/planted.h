@@ -63,10 +63,12 @@ enum class Mistake : uint8_t {
   RefreshIgnoresHealth,
   RefreshKeptAfterItsEnd,
   WarmLaunchesNotCounted,
-  // documents
+  // documents, load balancers
   ApplyingForgets,
+  TrafficNotAwaited,
+  TrafficNotDrained,
 };
-inline constexpr Mistake kLastMistake = Mistake::ApplyingForgets;
+inline constexpr Mistake kLastMistake = Mistake::TrafficNotDrained;
 
 #ifdef ESCALA_PLANTED
 // The one that is made. Written before any controller runs, read by all of them.

@@ -82,7 +82,7 @@ bool StaffRound::awaits_traffic(size_t index) {
     return false;
   Seat& seat = seats[index];
   const Instance& instance = *seat.instance;
-  if (traffic_of(instance) == TrafficHealth::Healthy) return false;
+  if (traffic_of(instance) == TrafficHealth::Healthy || planted(Mistake::TrafficNotAwaited)) return false;
   const TimePoint deadline = instance.state_since + group.registration_timeout;
   Reason why{ReasonCode::TrafficAwaited, instance.id.str(), {fact("until", iso8601(deadline))}};
   if (now >= deadline) {
@@ -96,7 +96,7 @@ bool StaffRound::awaits_traffic(size_t index) {
 
 // A termination or detachment waits for the connections that are still open, as long as DrainTimeout.
 bool StaffRound::drained(const Instance& instance) {
-  if (seen.group.traffic_sources.empty() || !traffic_of(instance)) return true;
+  if (seen.group.traffic_sources.empty() || !traffic_of(instance) || planted(Mistake::TrafficNotDrained)) return true;
   const TimePoint deadline = instance.state_since + seen.group.drain_timeout;
   if (now >= deadline) return true;
   because(ReasonCode::TrafficDraining, instance.id.str(), {fact("until", iso8601(deadline))});

@@ -145,8 +145,8 @@ void Cloud::arrive(const Session& session, int controller, const ProviderRequest
     return;
   }
   const auto late = lateness();
-  if (late && random_.chance(0.3))  // an overloaded provider is late to say, too, that it did nothing
-    return answer(session, *late, answer_to(request, Error{ErrorKind::Throttled, "RequestLimitExceeded"}));
+  if (late && request.kind == RequestKind::Launch && random_.chance(0.3))  // late to say, too, that it did nothing
+    return answer(session, *late, answer_to(request, Error{ErrorKind::NoCapacity, "InsufficientInstanceCapacity"}));
   Completion done = request.kind == RequestKind::Launch ? launch(request) : terminate(request);
   if (bites(AnswersLost, 0.6)) return give_up(session, request);
   if (bites(AnswersNever, 0.5)) return;

@@ -10,7 +10,7 @@ namespace escala::sim {
 std::span<const JudgeRow> judges() {
   static const std::vector<JudgeRow> kAll = [] {
     std::vector<JudgeRow> all;
-    for (auto& rows : {capacity_judges(), promise_judges(), life_judges(), end_judges()})
+    for (auto& rows : {capacity_judges(), promise_judges(), life_judges(), traffic_judges(), end_judges()})
       all.insert(all.end(), rows.begin(), rows.end());
     return all;
   }();

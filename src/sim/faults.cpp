@@ -64,6 +64,9 @@ constexpr std::array<Row, kFaultKinds> kRows{{
     {ReportsLate, "reports_late", "reports are late and out of order", 1, 60s, 1800s},
     {MonitorDead, "monitor_dead", "the monitor is dead: nothing is known", 2, 30s, 1800s},
     {MonitorEmpty, "monitor_empty", "the monitor starts again and has forgotten everything", 1, 0s, 0s},
+    {BalancerDead, "balancer_dead", "load balancers do not answer", 2, 30s, 1800s},
+    {BalancerIll, "balancer_ill", "load balancers find sound instances ill, all of them or some", 2, 30s, 1800s},
+    {BalancerForgets, "balancer_forgets", "load balancers start again and know nobody", 1, 0s, 0s},
     {DiskFull, "disk_full", "the store takes no more writes", 2, 10s, 900s},
     {WriteFails, "write_fails", "some writes to the store fail", 2, 10s, 600s},
     {SlowSync, "slow_sync", "a sync takes up to 30 s", 1, 30s, 600s},
@@ -78,10 +81,11 @@ constexpr bool in_enum_order() {
 }
 static_assert(in_enum_order());
 
-constexpr std::array<std::string_view, 15> kMoments{
-    "breaker opened",        "breaker closed",        "launch refused", "launch partly done",  "list suspected",
-    "operation asked again", "controller superseded", "group deleted",  "scaled out",          "scaled in",
-    "hook expired",          "hook answered",         "refresh ended",  "refresh rolled back", "warm pool deleted"};
+constexpr std::array<std::string_view, 17> kMoments{
+    "breaker opened",        "breaker closed",         "launch refused", "launch partly done",  "list suspected",
+    "operation asked again", "controller superseded",  "group deleted",  "scaled out",          "scaled in",
+    "hook expired",          "hook answered",          "refresh ended",  "refresh rolled back", "warm pool deleted",
+    "balancer said healthy", "drained to the deadline"};
 
 struct Edge {
   LifecycleState from, to;

@@ -63,6 +63,10 @@ enum class FaultKind : uint8_t {
   ReportsLate,
   MonitorDead,
   MonitorEmpty,
+  // load balancers
+  BalancerDead,
+  BalancerIll,
+  BalancerForgets,
   // store
   DiskFull,
   WriteFails,

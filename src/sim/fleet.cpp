@@ -109,6 +109,13 @@ std::vector<Group> draw_fleet(Random& random, TimePoint now) {
       pool.reuse_on_scale_in = random.chance(0.5);
       group.warm_pool = pool;
     }
+    if (random.chance(0.3)) {
+      group.traffic_sources.push_back({"elb", "front"});
+      if (random.chance(0.3)) group.traffic_sources.push_back({"elbv2", "back"});
+      group.health_checks.traffic_source = random.chance(0.6);
+      group.health_check_grace = one_of(random, {0s, 120s});
+      group.drain_timeout = one_of(random, {0s, 30s, 300s});
+    }
     out.push_back(std::move(group));
   }
   return out;

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/balancers.h"
 #include "sim/cloud.h"
 #include "sim/ledger.h"
 #include "sim/watcher.h"
@@ -35,6 +36,7 @@ struct Scene {
   Duration list_gap{1s};  // two lists of one controller are at least so far apart
   Duration max_wait{2s};  // each group is decided at least so often
   bool healed = false;    // the faults have stopped
+  const Balancers* balancers = nullptr;
   // When this instance was last heard by any controller (a restart forgets no datapoint); and whether this one is
   // blind.
   std::function<TimePoint(const InstanceId&)> heard_at;
@@ -77,6 +79,7 @@ std::span<const JudgeRow> judges();
 std::vector<JudgeRow> capacity_judges();
 std::vector<JudgeRow> promise_judges();
 std::vector<JudgeRow> life_judges();
+std::vector<JudgeRow> traffic_judges();
 std::vector<JudgeRow> end_judges();
 
 template <typename J>

@@ -8,6 +8,35 @@
 
 namespace escala::sim {
 
+namespace {
+
+// Exactly those in service are up in each load balancer of the group, and nobody is left in another.
+std::string why_unbalanced(const Scene& scene, const GroupName& group) {
+  if (!scene.balancers) return "";
+  const GroupRecords& records = scene.ledger.of(group);
+  for (const char* const place : kPlaces) {
+    const auto attached = [&] {
+      if (!records.group) return false;
+      const auto& sources = records.group->traffic_sources;
+      return std::any_of(sources.begin(), sources.end(),
+                         [&](const auto& source) { return source.identifier == place; });
+    };
+    const bool wanted = attached();
+    for (const InstanceId& id : scene.balancers->registered(place, group)) {
+      const auto found = records.instances.find(id);
+      if (!wanted || found == records.instances.end() || !is_serving(found->second.state))
+        return fmt::format("{} is registered with {}", id, place);
+    }
+    if (!wanted) continue;
+    for (const auto& [id, instance] : records.instances)
+      if (is_serving(instance.state) && !scene.balancers->is_up(place, group, id))
+        return fmt::format("{} is in service and not up in {}", id, place);
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string why_unsettled(const Scene& scene, const GroupName& group) {
   const GroupRecords& records = scene.ledger.of(group);
   // Who was attached belongs to its group, whoever it was launched for.
@@ -21,7 +50,7 @@ std::string why_unsettled(const Scene& scene, const GroupName& group) {
     living += instance.ours && scene.cloud.lives(instance) && belongs(id, instance) ? 1 : 0;
   if (!records.group) {
     if (!records.instances.empty() || !records.operations.empty()) return "deleted, and something of it is left";
-    return living > 0 ? fmt::format("deleted, and {} instances live", living) : "";
+    return living > 0 ? fmt::format("deleted, and {} instances live", living) : why_unbalanced(scene, group);
   }
   const Group& g = *records.group;
   if (g.deleting) return "still being deleted";
@@ -49,7 +78,7 @@ std::string why_unsettled(const Scene& scene, const GroupName& group) {
   if (living != records.instances.size()) return fmt::format("{} live, {} are known", living, records.instances.size());
   for (const auto& [key, activity] : records.activities)
     if (!finished(activity)) return fmt::format("activity {} has no end", key);
-  return "";
+  return why_unbalanced(scene, group);
 }
 
 namespace {

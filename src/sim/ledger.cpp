@@ -38,6 +38,13 @@ const GroupRecords& Ledger::of(const GroupName& group) const {
   return found == groups_.end() ? kNothing : found->second;
 }
 
+std::optional<TrafficHealth> Ledger::traffic_of(const GroupName& group, const InstanceId& instance) const {
+  const auto words = words_.find(group);
+  if (words == words_.end()) return std::nullopt;
+  const auto found = words->second.find(instance);
+  return found == words->second.end() ? std::nullopt : std::optional(found->second);
+}
+
 const Instance* Ledger::find(const InstanceId& id, GroupName* group) const {
   for (const auto& [name, records] : groups_) {
     const auto found = records.instances.find(id);
@@ -76,6 +83,14 @@ void Ledger::apply(const std::string& key, const std::optional<std::string>& val
       detached_.insert(id);
     else
       detached_.erase(id);
+    return;
+  }
+  if (kind == "traffic") {
+    auto& words = words_[GroupName(key.substr(slash + 1))];
+    words.clear();
+    if (const auto said = read<state::TrafficState>(key, value))
+      for (const auto& word : said->words())
+        words[InstanceId(word.instance())] = static_cast<TrafficHealth>(word.health());
     return;
   }
   const size_t second = key.find('/', slash + 1);
@@ -118,6 +133,7 @@ Commit Ledger::take(int actor, TimePoint at, const Batch& batch, Revision revisi
 void Ledger::reload(const Store& store) {
   groups_.clear();
   detached_.clear();
+  words_.clear();
   meta_ = {};
   fleet_ = {};
   const auto records = store.scan("").value();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/model.h"
+#include "engine/snapshot.h"
 #include "store/state.pb.h"
 #include "store/store.h"
 
@@ -62,6 +63,8 @@ class Ledger {
   const state::Fleet& fleet() const { return fleet_; }
   uint64_t epoch() const { return meta_.epoch(); }
   const std::string& cluster() const { return meta_.cluster(); }
+  // What the load balancers were last written to say of it; nullopt: nothing.
+  std::optional<TrafficHealth> traffic_of(const GroupName& group, const InstanceId& instance) const;
   // The record of an instance, wherever it stands.
   const Instance* find(const InstanceId& id, GroupName* group = nullptr) const;
   // The open operation with this token.
@@ -73,6 +76,7 @@ class Ledger {
   void apply(const std::string& key, const std::optional<std::string>& value, Commit* commit);
 
   std::map<GroupName, GroupRecords> groups_;
+  std::map<GroupName, std::map<InstanceId, TrafficHealth>> words_;
   std::set<InstanceId> detached_;
   state::Meta meta_;
   state::Fleet fleet_;

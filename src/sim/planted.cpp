@@ -64,6 +64,8 @@ constexpr std::array kPlanted = {
     ESCALA_ROW(RefreshKeptAfterItsEnd, "an instance refresh that has ended stays the one under way"),
     ESCALA_ROW(WarmLaunchesNotCounted, "launches for the warm pool that are not answered yet are not counted in it"),
     ESCALA_ROW(ApplyingForgets, "applying a document forgets the warm pool and the refresh, which none can name"),
+    ESCALA_ROW(TrafficNotAwaited, "who runs is in service, whatever the load balancer says"),
+    ESCALA_ROW(TrafficNotDrained, "who is to go is terminated with connections open"),
 #undef ESCALA_ROW
 };
 static_assert(kPlanted.size() == static_cast<size_t>(kLastMistake), "each mistake has a row");

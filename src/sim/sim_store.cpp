@@ -23,7 +23,7 @@ Status SimStore::writable() const {
 }
 
 std::vector<Result<Revision>> SimStore::commit(std::span<const Batch> batches) {
-  if (between && actor_ != kPeople && !in_between_ && faults_.open(CallBetween, queue_.now()) && random_.chance(0.3)) {
+  if (between && actor_ > 0 && !in_between_ && faults_.open(CallBetween, queue_.now()) && random_.chance(0.3)) {
     in_between_ = true;
     marks_.hit(CallBetween);
     const int actor = std::exchange(actor_, kPeople);

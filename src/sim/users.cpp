@@ -32,6 +32,7 @@ bool same(const GroupState& a, const GroupState& b) {
 Failure Users::Parts::ask(const api::Action& action, const google::protobuf::Message& request) {
   const std::unique_ptr<google::protobuf::Message> response(action.response->New());
   api::Context context{.store = store, .live = live, .clock = clock};
+  context.load_balancer = api::LoadBalancer::Haproxy;
   context.seed = [this] { return random.next(); };
   const Failure failure = api::perform(context, action, request, *response);
   if (users.tell)
@@ -130,15 +131,19 @@ void Users::call() {
     void (Parts::*make)(const GroupName&);
   };
   static constexpr Row kCalls[] = {
-      {4, &Parts::set_desired},    {3, &Parts::update},      {3, &Parts::processes},       {2, &Parts::pause},
-      {1, &Parts::observe},        {3, &Parts::protect},     {3, &Parts::mark_health},     {3, &Parts::terminate},
-      {3, &Parts::standby},        {8, &Parts::complete},    {2, &Parts::heartbeat},       {1.5, &Parts::hook},
-      {0.7, &Parts::detach},       {0.15, &Parts::remove},   {1, &Parts::warm_pool},       {0.8, &Parts::refresh},
-      {0.4, &Parts::end_refresh},  {0.3, &Parts::use_spec},  {0.4, &Parts::create},        {0.5, &Parts::specs},
-      {1, &Parts::attach},         {1, &Parts::launch},      {1, &Parts::put_policy},      {0.5, &Parts::delete_policy},
-      {1, &Parts::execute_policy}, {0.7, &Parts::put_alarm}, {1, &Parts::change_alarm},    {1, &Parts::schedule},
-      {0.5, &Parts::unschedule},   {0.7, &Parts::tags},      {0.4, &Parts::notifications}, {0.4, &Parts::collection},
-      {2, &Parts::read},           {1.5, &Parts::templates}, {1, &Parts::use_template},    {0.4, &Parts::apply},
+      {4, &Parts::set_desired},     {3, &Parts::update},         {3, &Parts::processes},
+      {2, &Parts::pause},           {1, &Parts::observe},        {3, &Parts::protect},
+      {3, &Parts::mark_health},     {3, &Parts::terminate},      {3, &Parts::standby},
+      {8, &Parts::complete},        {2, &Parts::heartbeat},      {1.5, &Parts::hook},
+      {0.7, &Parts::detach},        {0.15, &Parts::remove},      {1, &Parts::warm_pool},
+      {0.8, &Parts::refresh},       {0.4, &Parts::end_refresh},  {0.3, &Parts::use_spec},
+      {0.4, &Parts::create},        {0.5, &Parts::specs},        {1, &Parts::attach},
+      {1, &Parts::launch},          {1, &Parts::put_policy},     {0.5, &Parts::delete_policy},
+      {1, &Parts::execute_policy},  {0.7, &Parts::put_alarm},    {1, &Parts::change_alarm},
+      {1, &Parts::schedule},        {0.5, &Parts::unschedule},   {0.7, &Parts::tags},
+      {0.4, &Parts::notifications}, {0.4, &Parts::collection},   {2, &Parts::read},
+      {1.5, &Parts::templates},     {1, &Parts::use_template},   {0.4, &Parts::apply},
+      {0.8, &Parts::traffic},       {0.4, &Parts::health_check},
   };
   const GroupName* found = parts_->any_group();
   if (!found) return;
@@ -167,6 +172,7 @@ void Users::restore() {
     p.do_pause(name, false);
     p.do_observe(name, false);
     p.clear_rules(name);
+    p.detach_nowhere(name);
     std::vector<Instance> instances;
     for (const auto& [id, instance] : p.ledger.of(name).instances) instances.push_back(instance);
     for (const Instance& instance : instances) {
@@ -189,6 +195,12 @@ bool Users::update(const GroupName& group, int min, int max) {
 }
 bool Users::remove(const GroupName& group) {
   return parts_->do_remove(group, true);
+}
+bool Users::attach(const GroupName& group, const TrafficSource& source) {
+  return parts_->do_traffic(group, true, source);
+}
+bool Users::detach(const GroupName& group, const TrafficSource& source) {
+  return parts_->do_traffic(group, false, source);
 }
 bool Users::set_health(const InstanceId& instance, bool healthy) {
   GroupName group;

@@ -47,6 +47,8 @@ class Users {
   bool set_desired(const GroupName& group, int desired);
   bool update(const GroupName& group, int min, int max);
   bool remove(const GroupName& group);
+  bool attach(const GroupName& group, const TrafficSource& source);
+  bool detach(const GroupName& group, const TrafficSource& source);
   bool set_health(const InstanceId& instance, bool healthy);
   bool answer_hook(const GroupName& group, const InstanceId& instance, const HookWait& wait, bool proceed);
 

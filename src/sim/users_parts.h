@@ -1,6 +1,6 @@
-// The calls that simulated people make, in four themes: a group and its sizes (users_capacity.cpp), its instances
-// (users_members.cpp), what it goes by (users_rules.cpp), and launch templates and whole documents
-// (users_templates.cpp). Each builds a request and, apart from the API's own code,
+// The calls that simulated people make, in five themes: a group and its sizes (users_capacity.cpp), its instances
+// (users_members.cpp), what it goes by (users_rules.cpp), its load balancers (users_traffic.cpp), and
+// launch templates and whole documents (users_templates.cpp). Each builds a request and, apart from the API's own code,
 // says what the records must be afterwards.
 #pragma once
 
@@ -20,6 +20,7 @@
 #include "api/ec2.pb.h"
 #include "api/upkeep.pb.h"
 #include "engine/lifecycle.h"
+#include "sim/balancers.h"
 #include "sim/users.h"
 #include "store/live_table.h"
 #include "store/records.h"
@@ -125,6 +126,8 @@ struct Users::Parts {
   void notifications(const GroupName& group);
   void collection(const GroupName& group);
   void read(const GroupName& group);
+  void traffic(const GroupName& group);
+  void health_check(const GroupName& group);
   void templates(const GroupName& group);
   void use_template(const GroupName& group);
   void apply(const GroupName& group);
@@ -151,6 +154,9 @@ struct Users::Parts {
   void create_version();
   void change_default();
   void delete_version();
+  // A load balancer that does not exist finds nobody healthy.
+  void detach_nowhere(const GroupName& group);
+  bool do_traffic(const GroupName& group, bool attach, const TrafficSource& source);
   // What people added, taken away again.
   void clear_rules(const GroupName& group);
   bool coin() { return random.chance(0.5); }

@@ -6,8 +6,10 @@
 
 namespace escala::sim {
 
-// Who does something: a controller by the number of its process, or people through the API.
+// Who does something: a controller by the number of its process (from 1 on), people through the API, or the keeper of
+// the load balancers.
 inline constexpr int kPeople = -1;
+inline constexpr int kKeeper = -2;
 
 class Watcher {
  public:

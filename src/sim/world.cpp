@@ -15,6 +15,7 @@ namespace {
 using enum FaultKind;
 
 constexpr TimePoint kBeginning{std::chrono::sys_days(std::chrono::year{2026} / 11 / 23)};
+constexpr Duration kKeeps{15s};       // from one look of the keeper to the next
 constexpr Duration kSettleLimit{1h};  // after the end of a run that healed: the last change may have been a moment ago
 
 // Everything a process held in memory is lost, as after kill -9.
@@ -56,6 +57,8 @@ World::World(WorldOptions options)
       store_(queue_, windows_, marks_, stream(options_.seed, 3)),
       court_(queue_, cloud_, marks_),
       users_(store_, clock_, court_.ledger(), marks_, stream(options_.seed, 4)),
+      balancers_(new Balancers(queue_, windows_, marks_, cloud_, stream(options_.seed, 6))),
+      keeper_(store_, std::unique_ptr<traffic::Balancer>(balancers_)),
       begun_(kBeginning) {
   set_up();
 }
@@ -94,11 +97,12 @@ void World::set_up() {
   store_.watch(&court_);
   store_.between = [this] { users_.call(); };
   store_.on_commit([this] {
-    if (store_.actor() == kPeople) wake_all();
+    if (store_.actor() < 0) wake_all();
   });
   Scene& scene = court_.scene();
   scene.list_gap = plan_.control.inventory.hurry;
   scene.max_wait = plan_.control.max_wait;
+  scene.balancers = balancers_;
   scene.blind = [this](int controller) {
     const Process* process = find(static_cast<uint64_t>(controller));
     return process && process->metrics.blind().has_value();
@@ -128,6 +132,7 @@ void World::set_up() {
       queue_.after(plan_.faults[i].at, [this, fault = plan_.faults[i]] { befall(fault); });
   if (plan_.calls_per_hour > 0) people_call();
   queue_.after(1min, [this] { minute(); });
+  queue_.after(kKeeps, [this] { keep_traffic(); });
   if (options_.heals) queue_.after(options_.length / 2, [this] { heal(); });
   start_process();
 }
@@ -341,6 +346,9 @@ void World::strike(FaultKind kind, uint64_t pick, Duration length) {
           for (const Watched& watched : list.instances) one->heard.erase(watched.instance);
         }
       break;
+    case BalancerForgets:
+      balancers_->forget();
+      break;
     case WallJump:
       clock_.jump(from_seconds(dice_.between(-1, 1) * std::pow(10, dice_.between(0, 8.5))));
       break;
@@ -467,6 +475,22 @@ void World::deliver(const GroupName& group, const Reading& reading) {
     if (at != words.end() && at->reading.instance == reading.instance && at->reading.received_at == now())
       process->heard[reading.instance] = {reading.incarnation, reading.sequence}, heard_[reading.instance] = now();
   }
+}
+
+// --- load balancers -------------------------------------------------------------------------------------------------
+
+// The keeper is a thread of control's process.
+void World::keep_traffic() {
+  queue_.after(kKeeps, [this] { keep_traffic(); });
+  const auto& groups = court_.ledger().groups();
+  const bool attached = std::any_of(groups.begin(), groups.end(), [](const auto& entry) {
+    return entry.second.group && !entry.second.group->traffic_sources.empty();
+  });
+  if (processes_.empty() || (!attached && store_.count(keys::kTraffic).value() == 0)) return;
+  store_.become(kKeeper, nullptr);
+  keeper_.tend(now());
+  store_.become(kPeople, nullptr);
+  store_.take_delay();  // nobody waits for it
 }
 
 // --- people ---------------------------------------------------------------------------------------------------------

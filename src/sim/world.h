@@ -12,8 +12,10 @@
 
 #include "control/controller.h"
 #include "control/fake_metrics.h"
+#include "sim/balancers.h"
 #include "sim/judge.h"
 #include "sim/users.h"
+#include "traffic/keeper.h"
 
 namespace escala::sim {
 
@@ -117,6 +119,7 @@ class World {
   bool monitor_runs() const { return !windows_.open(FaultKind::MonitorDead, queue_.now()); }
   void people_call();
   void people_create();
+  void keep_traffic();
   void minute();
   void heal();
   void tell_why() const;
@@ -134,6 +137,8 @@ class World {
   SimStore store_;
   Court court_;
   Users users_;
+  Balancers* balancers_;  // the keeper's
+  traffic::Keeper keeper_;
   std::vector<std::unique_ptr<Process>> processes_;
   std::unordered_map<InstanceId, Agent> agents_;
   std::unordered_map<InstanceId, TimePoint> heard_;  // by any controller

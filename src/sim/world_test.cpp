@@ -67,6 +67,7 @@ struct Story {
   const char* name;
   bool launch_hook, terminate_hook;
   void (*act)(World&);
+  bool balanced = false;  // its instances stand in a load balancer
 };
 
 const GroupName kWeb("web");
@@ -85,6 +86,10 @@ Group group_for(const Story& story) {
   group.max_launches_per_hour = 100;
   if (story.launch_hook) group.hooks.push_back({HookName("l"), LifecycleTransition::Launching, 40s, true, ""});
   if (story.terminate_hook) group.hooks.push_back({HookName("t"), LifecycleTransition::Terminating, 40s, true, ""});
+  if (story.balanced) {
+    group.traffic_sources.push_back({"elb", "front"});
+    group.health_checks.traffic_source = true;
+  }
   return group;
 }
 
@@ -110,6 +115,8 @@ constexpr Story kStories[] = {
     {"hook_on_termination", false, true, [](World& w) { w.users().set_desired(kWeb, 2); }},
     {"update_of_the_group", false, false, [](World& w) { w.users().update(kWeb, 4, 5); }},
     {"deletion", false, true, [](World& w) { w.users().remove(kWeb); }},
+    {"scale_out_into_traffic", false, false, [](World& w) { w.users().set_desired(kWeb, 5); }, true},
+    {"scale_in_out_of_traffic", false, false, [](World& w) { w.users().set_desired(kWeb, 1); }, true},
 };
 
 class CrashAtEachStep : public Simulation, public ::testing::WithParamInterface<Story> {
@@ -146,6 +153,18 @@ TEST_P(CrashAtEachStep, ComesToTheSameEnd) {
 
 INSTANTIATE_TEST_SUITE_P(Stories, CrashAtEachStep, ::testing::ValuesIn(kStories),
                          [](const auto& story) { return std::string(story.param.name); });
+
+TEST_F(Simulation, APlaceThatTwoSourcesNameStaysWhenOneOfThemGoes) {
+  WorldOptions options = options_for({.balanced = true});
+  options.fleet.front().traffic_sources.push_back({"elbv2", "front"});
+  World world(options);
+  ASSERT_TRUE(world.run_until([&] { return world.settled() && world.steps() > 0; }, 30min));
+  ASSERT_TRUE(world.users().detach(kWeb, {"elbv2", "front"}));
+  EXPECT_FALSE(world.run_until([&] { return !world.settled(); }, 10min)) << why_unsettled(world.court().scene(), kWeb);
+  // The last one that names it empties it.
+  ASSERT_TRUE(world.users().detach(kWeb, {"elb", "front"}));
+  EXPECT_TRUE(world.run_until([&] { return world.settled(); }, 10min)) << why_unsettled(world.court().scene(), kWeb);
+}
 
 // --- the same run but for one thing ----------------------------------------------------------------------------------
 

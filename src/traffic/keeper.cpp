@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/log.h"
 #include "engine/lifecycle.h"
@@ -209,11 +210,18 @@ void Keeper::tend_group(const Group& group, TimePoint now) {
     auto instance = decode(*message);
     if (instance.ok()) work.instances[balancer_->name_of(group.name, instance->id)] = std::move(*instance);
   }
-  for (const TrafficSource& source : group.traffic_sources) tend_source(work, source, true);
+  std::set<std::string> kept;
+  for (const TrafficSource& source : group.traffic_sources) {
+    if (const Result<std::string> place = balancer_->place_of(source); place.ok()) kept.insert(*place);
+    tend_source(work, source, true);
+  }
   for (const auto& old : work.before.sources()) {
     const TrafficSource source{old.type(), old.identifier()};
-    const auto& kept = group.traffic_sources;
-    if (std::find(kept.begin(), kept.end(), source) == kept.end()) tend_source(work, source, false);
+    const auto& now_attached = group.traffic_sources;
+    if (std::find(now_attached.begin(), now_attached.end(), source) != now_attached.end()) continue;
+    // What another source names too, by its other spelling, goes on.
+    const Result<std::string> place = balancer_->place_of(source);
+    if (!place.ok() || !kept.contains(*place)) tend_source(work, source, false);
   }
   if (const Status written = write(work); !written.ok() && written.error().kind != ErrorKind::Conflict)
     log_warning("traffic", "group {}: {}", group.name, written.error().message);
