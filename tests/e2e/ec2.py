@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -84,6 +85,48 @@ def a_fleet_finds_home_and_follows_its_load(bin_dir):
         print(f"a Spot notice led to a launch after {replaced:.1f} s", flush=True)
         wait_for("the interrupted one to go", lambda: left["id"] not in [i["id"] for i in ec2.living()], 60)
     gauge.close()
+
+
+def certificate(directory, name):
+    """One that stands for itself, as the guide makes it, for 127.0.0.1."""
+    path = os.path.join(directory, name)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "2", "-subj", "/CN=escala", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path + ".key",
+                    "-out", path + ".pem"], check=True, capture_output=True)
+    return path + ".pem", path + ".key"
+
+
+def agents_come_home_over_tls(bin_dir):
+    """The monitor as the guide starts it: TLS with a certificate of its own, and join tokens to tell the agents."""
+    with tempfile.TemporaryDirectory(prefix="escala-tls-") as directory, Ec2(run=True) as ec2:
+        pem, key = certificate(directory, "monitor")
+        other, _ = certificate(directory, "other")
+        with ec2.manager(bin_dir, options=[f"--manager-ca={pem}"],
+                         monitor_options=[f"--tls-certificate={pem}", f"--tls-key={key}"]) as manager:
+            manager.apply(group_yaml("web", min_size=2, max_size=2, desired=2))
+            wait_for("two in service", lambda: len(in_service(manager, "web")) == 2, 60)
+            with open(os.path.join(manager.dir, "monitor.address")) as f:
+                address = f.read().strip()
+
+            def told(*options, token=None):
+                """What an agent of this group says in its first seconds, until it has said something of its fate."""
+                agent = subprocess.Popen(
+                    [os.path.join(bin_dir, "escala-agent"), "--manager", address, "--group", "web", "--instance",
+                     ec2.living()[0]["id"], *options], env={"ESCALA_JOIN_TOKEN": token} if token else {},
+                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                try:
+                    return wait_for("a word of the agent", agent.stderr.readline, 20)
+                finally:
+                    agent.kill()
+                    agent.communicate()
+
+            assert "reset" in told() or "closed" in told()  # it speaks TLS alone
+            assert "certificate verify failed" in told("--tls-ca", other)
+            for token in None, "0" * 64:
+                assert "come back later" in told("--tls-ca", pem, token=token)
+            assert manager.log_text().count("refused as instance") >= 2
+            # It has not disturbed those who belong there.
+            assert len(in_service(manager, "web")) == 2 and len(ec2.living()) == 2
 
 
 def an_instance_that_never_reports_is_replaced(bin_dir):
@@ -296,6 +339,6 @@ def target_groups_follow_the_group(bin_dir):
 
 
 if __name__ == "__main__":
-    main([a_fleet_finds_home_and_follows_its_load, an_instance_that_never_reports_is_replaced,
+    main([a_fleet_finds_home_and_follows_its_load, agents_come_home_over_tls, an_instance_that_never_reports_is_replaced,
           other_zones_and_types_take_over, subnets_templates_and_shares, it_carries_on_where_it_died,
           target_groups_follow_the_group, the_doctor_says_what_to_mend, signatures_are_what_botocore_makes, motos_ec2_is_driven_too])

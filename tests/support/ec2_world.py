@@ -43,11 +43,12 @@ class Ec2:
     def living(self):
         return self.instances("pending", "running")
 
-    def manager(self, bin_dir, inventory=1, options=(), **more):
+    def manager(self, bin_dir, inventory=1, options=(), monitor_options=(), **more):
         """A manager that launches here and serves its agent on a port of the kernel's choice."""
         return Manager(bin_dir, ["--provider", "ec2", "--control-option=--agent-listen=127.0.0.1:0",
                                  f"--control-option=--inventory-period={inventory}",
-                                 *(f"--control-option={each}" for each in options)], **more)
+                                 *(f"--control-option={each}" for each in options),
+                                 *(f"--monitor-option={each}" for each in monitor_options)], **more)
 
     def console(self, instance):
         """What the instance and its agent said."""
