@@ -96,7 +96,7 @@ Duration Cloud::travel() {
 
 // What a late answer takes on its way back; none when this one is not late.
 std::optional<Duration> Cloud::lateness() {
-  if (!bites(AnswersLate, 0.4)) return std::nullopt;
+  if (!bites(AnswersLate, 0.6)) return std::nullopt;
   return from_seconds(random_.between(1, 600));
 }
 
@@ -145,7 +145,9 @@ void Cloud::arrive(const Session& session, int controller, const ProviderRequest
     return;
   }
   const auto late = lateness();
-  if (late && request.kind == RequestKind::Launch && random_.chance(0.3))  // late to say, too, that it did nothing
+  // It is late to say, too, that it did nothing; of a token that has launched it never says so.
+  const bool may_refuse = request.kind == RequestKind::Launch && !launched_.contains(request.token);
+  if (late && may_refuse && random_.chance(0.5))
     return answer(session, *late, answer_to(request, Error{ErrorKind::NoCapacity, "InsufficientInstanceCapacity"}));
   Completion done = request.kind == RequestKind::Launch ? launch(request) : terminate(request);
   if (bites(AnswersLost, 0.6)) return give_up(session, request);

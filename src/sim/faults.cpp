@@ -30,7 +30,7 @@ constexpr std::array<Row, kFaultKinds> kRows{{
     {RequestsLost, "requests_lost", "requests are lost on their way", 2, 30s, 600s},
     {RequestsLate, "requests_late", "requests time out and are carried out up to ten minutes later", 2, 30s, 600s},
     {AnswersLate, "answers_late",
-     "answers, refusals too, come up to ten minutes late, after control may have asked again", 2, 30s, 900s},
+     "answers, refusals too, come up to ten minutes late, after control may have asked again", 3, 60s, 2400s},
     {AnswersTwice, "answers_twice", "answers come twice", 1, 30s, 900s},
     {AnswersNever, "answers_never", "no answer ever comes", 2, 30s, 600s},
     {QueueFull, "queue_full", "the queue to the provider takes nothing", 1, 10s, 300s},
