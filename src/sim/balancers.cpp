@@ -30,6 +30,15 @@ bool Balancers::is_up(const std::string& place, const GroupName& group, const In
   return found != there.end() && state(found->first, found->second) == ServerState::Up;
 }
 
+bool Balancers::serves(const std::string& place, const GroupName& group, const InstanceId& instance) const {
+  const auto there = places_.find(place);
+  if (there == places_.end()) return false;
+  const auto found = there->second.find(name_of(group, instance));
+  if (found == there->second.end()) return false;
+  return found->second.draining ? busy(found->first, found->second)
+                                : state(found->first, found->second) == ServerState::Up;
+}
+
 std::vector<InstanceId> Balancers::registered(const std::string& place, const GroupName& group) const {
   std::vector<InstanceId> out;
   for (const auto& [name, server] : places_.at(place))

@@ -21,6 +21,8 @@ class Balancers final : public traffic::Balancer {
 
   // --- the truth
   bool is_up(const std::string& place, const GroupName& group, const InstanceId& instance) const;
+  // It has connections there.
+  bool serves(const std::string& place, const GroupName& group, const InstanceId& instance) const;
   // Everybody registered there for the group, drained ones too.
   std::vector<InstanceId> registered(const std::string& place, const GroupName& group) const;
   // They start again, and remember nobody.

@@ -37,6 +37,8 @@ struct Scene {
   Duration max_wait{2s};  // each group is decided at least so often
   bool healed = false;    // the faults have stopped
   const Balancers* balancers = nullptr;
+  // What the keeper wrote of the balancers is true: nothing has kept it from looking and writing for a while.
+  std::function<bool()> traffic_known;
   // When this instance was last heard by any controller (a restart forgets no datapoint); and whether this one is
   // blind.
   std::function<TimePoint(const InstanceId&)> heard_at;

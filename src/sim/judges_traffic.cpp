@@ -1,4 +1,6 @@
 // Judges of traffic: who is in service is in his load balancers, and who goes has been let out of them first.
+#include <algorithm>
+
 #include "engine/lifecycle.h"
 #include "sim/judge.h"
 
@@ -33,7 +35,12 @@ class Drained final : public Judge {
       if (found == records.instances.end() || !records.group || records.group->deleting) continue;
       const Instance& instance = found->second;
       if (records.group->traffic_sources.empty() || is_warmed(instance.state)) continue;
-      if (!scene->ledger.traffic_of(turned.group, id)) continue;  // it has no traffic
+      const auto& sources = records.group->traffic_sources;
+      const bool serves = scene->traffic_known && scene->traffic_known() &&
+                          std::any_of(sources.begin(), sources.end(), [&](const TrafficSource& source) {
+                            return scene->balancers->serves(source.identifier, turned.group, id);
+                          });
+      if (!serves && !scene->ledger.traffic_of(turned.group, id)) continue;
       scene->marks.hit("drained to the deadline");
       if (commit.at < instance.state_since + records.group->drain_timeout)
         accuse(fmt::format("{} of group {} is terminated {} after it began to go, with connections; DrainTimeout is {}",

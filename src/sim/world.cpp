@@ -103,6 +103,7 @@ void World::set_up() {
   scene.list_gap = plan_.control.inventory.hurry;
   scene.max_wait = plan_.control.max_wait;
   scene.balancers = balancers_;
+  scene.traffic_known = [this] { return now() >= traffic_known_from_; };
   scene.blind = [this](int controller) {
     const Process* process = find(static_cast<uint64_t>(controller));
     return process && process->metrics.blind().has_value();
@@ -266,6 +267,9 @@ void World::befall(const Fault& fault) {
   if (options_.tell) options_.tell("** " + to_text(fault));
   if (fault.length > 0s) windows_.open(fault.kind, now() + fault.length, fault.pick);
   strike(fault.kind, fault.pick, fault.length);
+  constexpr FaultKind kHide[] = {BalancerDead, BalancerForgets, DiskFull, WriteFails, PowerCut};
+  if (std::find(std::begin(kHide), std::end(kHide), fault.kind) != std::end(kHide))
+    traffic_known_from_ = std::max(traffic_known_from_, now() + fault.length + 2min);
   if (fault.kind == MonitorDead) {
     wake_all();
     queue_.after(fault.length, [this] { wake_all(); });
@@ -486,6 +490,7 @@ void World::keep_traffic() {
   const bool attached = std::any_of(groups.begin(), groups.end(), [](const auto& entry) {
     return entry.second.group && !entry.second.group->traffic_sources.empty();
   });
+  if (processes_.empty()) traffic_known_from_ = std::max(traffic_known_from_, now() + kKeeps + 1s);
   if (processes_.empty() || (!attached && store_.count(keys::kTraffic).value() == 0)) return;
   store_.become(kKeeper, nullptr);
   keeper_.tend(now());

@@ -145,6 +145,7 @@ class World {
   std::map<GroupName, Load> loads_;
   std::map<GroupName, std::vector<int>> history_;
   TimePoint begun_{};
+  TimePoint traffic_known_from_{};  // at the earliest
   uint64_t next_process_ = 1;
   bool starting_ = false;
   bool people_rest_ = false;

@@ -166,6 +166,21 @@ TEST_F(Simulation, APlaceThatTwoSourcesNameStaysWhenOneOfThemGoes) {
   EXPECT_TRUE(world.run_until([&] { return world.settled(); }, 10min)) << why_unsettled(world.court().scene(), kWeb);
 }
 
+TEST_F(Simulation, ALoadBalancerThatDoesNotExistHoldsNobodyUp) {
+  WorldOptions options = options_for({.balanced = true});
+  options.fleet.front().traffic_sources.push_back({"elb", "nowhere"});
+  options.fleet.front().drain_timeout = 5min;
+  World world(options);
+  ASSERT_TRUE(world.run_until([&] { return world.settled() && world.steps() > 0; }, 30min));
+  ASSERT_TRUE(world.users().set_desired(kWeb, 5));
+  EXPECT_TRUE(world.run_until([&] { return world.settled(); }, 30min)) << why_unsettled(world.court().scene(), kWeb);
+  // Who came since, too, is drained before it goes: the judge "drained" looks.
+  ASSERT_TRUE(world.users().set_desired(kWeb, 1));
+  EXPECT_TRUE(world.run_until([&] { return world.settled(); }, 30min)) << why_unsettled(world.court().scene(), kWeb);
+  world.court().end();
+  EXPECT_FALSE(world.court().accusation().has_value()) << world.court().accusation()->what;
+}
+
 // --- the same run but for one thing ----------------------------------------------------------------------------------
 
 constexpr Duration kPhase = 40min;

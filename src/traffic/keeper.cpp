@@ -32,30 +32,52 @@ TrafficHealth worse(TrafficHealth a, TrafficHealth b) {
   return rank(a) >= rank(b) ? a : b;
 }
 
+void say(std::map<InstanceId, TrafficHealth>& words, const InstanceId& id, TrafficHealth health) {
+  const auto [at, fresh] = words.try_emplace(id, health);
+  if (!fresh) at->second = worse(at->second, health);
+}
+
+void write_words(const std::map<InstanceId, TrafficHealth>& words,
+                 google::protobuf::RepeatedPtrField<state::TrafficState::Word>& to) {
+  for (const auto& [id, health] : words) {
+    state::TrafficState::Word& word = *to.Add();
+    word.set_instance(id.str());
+    word.set_health(static_cast<uint32_t>(health));
+  }
+}
+
+// Of a source: it is not that it cannot be asked.
+bool does_not_exist(const Error& error) {
+  return error.kind == ErrorKind::NotFound || error.kind == ErrorKind::Invalid;
+}
+
+const state::TrafficState::Source* find_source(const state::TrafficState& in, const TrafficSource& source) {
+  for (const auto& each : in.sources())
+    if (each.type() == source.type && each.identifier() == source.identifier) return &each;
+  return nullptr;
+}
+
 }  // namespace
 
 struct Keeper::Work {
   const Group& group;
   TimePoint now;
   std::map<std::string, Instance> instances;  // by the name of their server
-  std::map<InstanceId, TrafficHealth> words;
+  Words words;
   state::TrafficState before, after;
   Revision version = 0;
-  bool asked = true;  // every source answered
 };
 
 bool Keeper::is_ours(const Work& work, const std::string& name) const {
   return work.instances.contains(name) || balancer_->registered_for(work.group.name, name);
 }
 
-void Keeper::tend_server(Work& work, const std::string& backend, const Server& server) {
+void Keeper::tend_server(Work& work, Words& said, const std::string& backend, const Server& server) {
   if (!is_ours(work, server.name)) return;
   const auto found = work.instances.find(server.name);
   const bool wanted = found != work.instances.end() && wants_traffic(work.group, found->second);
   const auto say = [&](TrafficHealth health) {
-    if (found == work.instances.end()) return;
-    const auto [at, fresh] = work.words.try_emplace(found->second.id, health);
-    if (!fresh) at->second = worse(at->second, health);
+    if (found != work.instances.end()) traffic::say(said, found->second.id, health);
   };
   if (wanted) {
     switch (server.state) {
@@ -76,10 +98,9 @@ void Keeper::tend_server(Work& work, const std::string& backend, const Server& s
         log_info("traffic", "group {}: {}", work.group.name, added.error().message);
       return;
     }
-  } else {
-    say(TrafficHealth::Draining);
   }
   Status done;
+  bool out = false;
   const bool gone = found == work.instances.end();
   const bool overdue = !gone && work.now >= found->second.state_since + work.group.drain_timeout;
   const bool idle = server.sessions == 0;
@@ -87,50 +108,77 @@ void Keeper::tend_server(Work& work, const std::string& backend, const Server& s
     done = balancer_->drain(backend, server.name);
   } else if (idle || overdue || gone || wanted) {
     done = balancer_->remove(backend, server.name);
-    if (done.ok() && !gone) work.words.erase(found->second.id);
+    out = done.ok();
   }
+  if (!wanted && !out) say(TrafficHealth::Draining);  // who is out of this place may still be in another
   if (!done.ok()) log_info("traffic", "group {}: {}", work.group.name, done.error().message);
 }
 
-void Keeper::tend_source(Work& work, const TrafficSource& source, bool attached) {
+Keeper::Words Keeper::words_of_silent(const Work& work, const TrafficSource& source) const {
+  std::map<std::string, TrafficHealth> before;
+  if (const auto* old = find_source(work.before, source))
+    for (const auto& word : old->words()) before[word.instance()] = static_cast<TrafficHealth>(word.health());
+  Words said;
+  for (const auto& [name, instance] : work.instances) {
+    const auto found = before.find(instance.id.str());
+    if (found != before.end())
+      said[instance.id] = found->second;
+    else if (wants_traffic(work.group, instance))
+      said[instance.id] = TrafficHealth::Registering;
+  }
+  return said;
+}
+
+// Drained as if nobody of it were wanted.
+void Keeper::tend_detached(Work& work, const TrafficSource& source) {
   state::TrafficState::Source told;
   told.set_type(source.type);
   told.set_identifier(source.identifier);
+  told.set_state("Removing");
   const Result<std::string> place = balancer_->place_of(source);
-  auto servers = place.ok() ? balancer_->servers(*place) : Result<std::vector<Server>>(place.error());
+  const auto servers = place.ok() ? balancer_->servers(*place) : Result<std::vector<Server>>(place.error());
   if (!servers.ok()) {
-    work.asked = false;
-    // Of a source that was detached and does not exist any more nothing is left to be drained.
-    if (!attached && servers.error().kind != ErrorKind::Unavailable) return;
-    for (const auto& old : work.before.sources())
-      if (old.type() == source.type && old.identifier() == source.identifier) told.set_state(old.state());
-    if (!attached) told.set_state("Removing");
-    if (told.state().empty()) told.set_state("Adding");
+    if (does_not_exist(servers.error())) return;  // nothing is left to be drained
     told.set_error(servers.error().message);
     *work.after.add_sources() = told;
     return;
   }
-  std::map<std::string, ServerState> known;
-  if (!attached) {
-    // Drained as if nobody of it were wanted.
-    int left = 0;
-    for (const Server& server : *servers) {
-      if (!is_ours(work, server.name)) continue;
-      ++left;
-      const bool out = server.state != ServerState::Up && server.state != ServerState::Unproven;
-      const Status done = out && server.sessions == 0 ? balancer_->remove(*place, server.name)
-                          : out                       ? Status{}
-                                                      : balancer_->drain(*place, server.name);
-      if (!done.ok()) log_info("traffic", "group {}: {}", work.group.name, done.error().message);
-    }
-    if (left == 0) return;
-    told.set_state("Removing");
-    *work.after.add_sources() = told;
-    return;
+  int left = 0;
+  for (const Server& server : *servers) {
+    if (!is_ours(work, server.name)) continue;
+    ++left;
+    const bool out = server.state != ServerState::Up && server.state != ServerState::Unproven;
+    const Status done = out && server.sessions == 0 ? balancer_->remove(*place, server.name)
+                        : out                       ? Status{}
+                                                    : balancer_->drain(*place, server.name);
+    if (!done.ok()) log_info("traffic", "group {}: {}", work.group.name, done.error().message);
   }
+  if (left > 0) *work.after.add_sources() = told;
+}
+
+void Keeper::tend_source(Work& work, const TrafficSource& source) {
+  state::TrafficState::Source told;
+  told.set_type(source.type);
+  told.set_identifier(source.identifier);
+  Words said;
+  const auto tell = [&] {
+    write_words(said, *told.mutable_words());
+    *work.after.add_sources() = told;
+    for (const auto& [id, health] : said) say(work.words, id, health);
+  };
+  const Result<std::string> place = balancer_->place_of(source);
+  const auto servers = place.ok() ? balancer_->servers(*place) : Result<std::vector<Server>>(place.error());
+  if (!servers.ok()) {
+    const auto* old = find_source(work.before, source);
+    told.set_state(old ? old->state() : "Adding");
+    told.set_error(servers.error().message);
+    if (!does_not_exist(servers.error())) said = words_of_silent(work, source);
+    return tell();
+  }
+  std::map<std::string, ServerState> known;
   for (const Server& server : *servers) {
     known[server.name] = server.state;
-    tend_server(work, *place, server);
+    tend_server(work, said, *place, server);
     if (server.state != ServerState::Up && !server.detail.empty() && work.instances.contains(server.name))
       told.set_error(fmt::format("{}: {}", server.name, server.detail));
   }
@@ -160,25 +208,16 @@ void Keeper::tend_source(Work& work, const TrafficSource& source, bool attached)
     }
     const InstanceId& id = work.instances.at(fresh[i].name).id;
     log_info("traffic", "group {}: {} is registered with {}", work.group.name, id, *place);
-    work.words[id] =
-        worse(work.words.contains(id) ? work.words[id] : TrafficHealth::Healthy, TrafficHealth::Registering);
+    say(said, id, TrafficHealth::Registering);
   }
   told.set_state(healthy > 0 ? "InService" : (missing > 0 || serving == 0 ? "Adding" : "Added"));
-  *work.after.add_sources() = told;
+  tell();
 }
 
 Status Keeper::write(const Work& work) const {
   state::TrafficState after = work.after;
   after.set_group(work.group.name.str());
-  if (work.asked) {
-    for (const auto& [id, health] : work.words) {
-      state::TrafficState::Word& word = *after.add_words();
-      word.set_instance(id.str());
-      word.set_health(static_cast<uint32_t>(health));
-    }
-  } else {
-    *after.mutable_words() = work.before.words();
-  }
+  write_words(work.words, *after.mutable_words());
   const std::string bytes = after.SerializeAsString();
   if (bytes == work.before.SerializeAsString()) return {};
   Batch batch;
@@ -213,7 +252,7 @@ void Keeper::tend_group(const Group& group, TimePoint now) {
   std::set<std::string> kept;
   for (const TrafficSource& source : group.traffic_sources) {
     if (const Result<std::string> place = balancer_->place_of(source); place.ok()) kept.insert(*place);
-    tend_source(work, source, true);
+    tend_source(work, source);
   }
   for (const auto& old : work.before.sources()) {
     const TrafficSource source{old.type(), old.identifier()};
@@ -221,7 +260,7 @@ void Keeper::tend_group(const Group& group, TimePoint now) {
     if (std::find(now_attached.begin(), now_attached.end(), source) != now_attached.end()) continue;
     // What another source names too, by its other spelling, goes on.
     const Result<std::string> place = balancer_->place_of(source);
-    if (!place.ok() || !kept.contains(*place)) tend_source(work, source, false);
+    if (!place.ok() || !kept.contains(*place)) tend_detached(work, source);
   }
   if (const Status written = write(work); !written.ok() && written.error().kind != ErrorKind::Conflict)
     log_warning("traffic", "group {}: {}", group.name, written.error().message);

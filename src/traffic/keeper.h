@@ -7,10 +7,11 @@
 //   InService  at least one is healthy
 //   Removing   detached; its servers are being drained
 //
-// While the load balancer cannot be asked nothing is written but why: what it said last stays true, nobody becomes
-// unhealthy for its silence (rule R1).
+// While a load balancer cannot be asked, what it said last stays true: nobody becomes unhealthy for its silence (rule
+// R1), and nobody new is healthy in it. One that does not exist says nothing; the group's others decide.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "engine/model.h"
+#include "engine/snapshot.h"
 #include "store/state.pb.h"
 #include "store/store.h"
 #include "traffic/balancer.h"
@@ -33,9 +35,13 @@ class Keeper {
  private:
   struct Work;
   void tend_group(const Group& group, TimePoint now);
-  void tend_source(Work& work, const TrafficSource& source, bool attached);
+  using Words = std::map<InstanceId, TrafficHealth>;
+  void tend_source(Work& work, const TrafficSource& source);
+  void tend_detached(Work& work, const TrafficSource& source);
+  // What a source that cannot be asked is taken to say.
+  Words words_of_silent(const Work& work, const TrafficSource& source) const;
   bool is_ours(const Work& work, const std::string& name) const;
-  void tend_server(Work& work, const std::string& backend, const Server& server);
+  void tend_server(Work& work, Words& said, const std::string& backend, const Server& server);
   Status write(const Work& work) const;
 
   Store& store_;
