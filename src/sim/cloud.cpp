@@ -118,8 +118,11 @@ Status Cloud::submit(const std::shared_ptr<Inbox>& inbox, int controller, const 
     if (bites(RequestsLate, 0.4)) {
       give_up(session, request);
       // Carried out when nobody waits for it any more: its own answer reaches nobody.
-      queue_.after(from_seconds(random_.between(1, 600)),
-                   [this, controller, request] { arrive({}, controller, request); });
+      ++under_way_[request.token];
+      queue_.after(from_seconds(random_.between(1, 600)), [this, controller, request] {
+        --under_way_[request.token];
+        arrive({}, controller, request);
+      });
       return {};
     }
   }
@@ -145,8 +148,9 @@ void Cloud::arrive(const Session& session, int controller, const ProviderRequest
     return;
   }
   const auto late = lateness();
-  // It is late to say, too, that it did nothing; of a token that has launched it never says so.
-  const bool may_refuse = request.kind == RequestKind::Launch && !launched_.contains(request.token);
+  // It is late to say, too, that it did nothing; never of a token that has launched, or may by an earlier asking.
+  const bool may_refuse =
+      request.kind == RequestKind::Launch && !launched_.contains(request.token) && under_way_[request.token] == 0;
   if (late && may_refuse && random_.chance(0.5))
     return answer(session, *late, answer_to(request, Error{ErrorKind::NoCapacity, "InsufficientInstanceCapacity"}));
   Completion done = request.kind == RequestKind::Launch ? launch(request) : terminate(request);

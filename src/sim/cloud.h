@@ -122,6 +122,7 @@ class Cloud {
   Watcher* watcher_ = nullptr;
   std::map<InstanceId, Instance> instances_;  // all there ever were
   std::map<Token, Launched> launched_;
+  std::map<Token, int> under_way_;  // requests that are late
   std::deque<std::vector<Listed>> older_lists_;
 };
 

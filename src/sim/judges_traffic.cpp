@@ -36,7 +36,9 @@ class Drained final : public Judge {
       const Instance& instance = found->second;
       if (records.group->traffic_sources.empty() || is_warmed(instance.state)) continue;
       const auto& sources = records.group->traffic_sources;
-      const bool serves = scene->traffic_known && scene->traffic_known() &&
+      // Who was attached a moment ago the keeper has not looked at yet.
+      const bool settled_in = instance.in_service_at && instance.state_since >= *instance.in_service_at + 1min;
+      const bool serves = settled_in && scene->traffic_known && scene->traffic_known() &&
                           std::any_of(sources.begin(), sources.end(), [&](const TrafficSource& source) {
                             return scene->balancers->serves(source.identifier, turned.group, id);
                           });
