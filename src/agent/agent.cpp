@@ -12,6 +12,7 @@
 #include "agent/collector.h"
 #include "agent/footprint.h"
 #include "agent/imds.h"
+#include "agent/readiness.h"
 #include "agent/reporter.h"
 #include "agent/responder.h"
 #include "agent/samplers.h"
@@ -33,6 +34,7 @@ class Agent {
  private:
   Status start();
   Status start_workload();
+  void begin();
   void on_signal(int number, bool from_terminal);
   void workload_ended();
   void obey(const v1::Instruction& instruction);
@@ -49,6 +51,7 @@ class Agent {
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<Imds> imds_;  // on EC2 alone
   std::unique_ptr<Workload> workload_;
+  std::unique_ptr<Readiness> readiness_;  // with --ready alone
   int exit_status_ = 0;
   bool stopping_ = false;
 };
@@ -78,9 +81,9 @@ Result<std::string> session_secret(const std::string& path) {
   return secret;
 }
 
-// Start: the ears first (an address that is taken must be known before the workload runs), then the workload, then
-// sampling and reporting. Stop: when the workload has ended, what it left running is killed, the last report goes out,
-// and the loop ends; members go in reverse.
+// Start: the ears first (an address that is taken must be known before the workload runs), then the workload, then,
+// when it can be asked, sampling and reporting. Stop: when the workload has ended, what it left running is killed, the
+// last report goes out, and the loop ends; members go in reverse.
 Status Agent::start() {
   loop_.poll(Duration{0});  // sets the loop's clock
   // The wall clock: the time since boot would go back when the machine is rebooted, and of two agents that speak for
@@ -106,6 +109,7 @@ Status Agent::start() {
   if (!options_.listen.empty()) {
     Responder::Parts parts{identity, collector_.get(),
                            [this] { return options_.command.empty() ? nullptr : &workload_status_; },
+                           [this] { return !readiness_ || readiness_->ready(); },
                            [this](uint32_t in_service, const std::string& state) { tell(in_service, state); }};
     auto listening = Responder::listen(loop_, {.listen = options_.listen, .tls = tls, .limits = {}}, std::move(parts));
     if (!listening.ok()) return listening.error().in("--listen");
@@ -121,6 +125,16 @@ Status Agent::start() {
     reporter_ = std::make_unique<Reporter>(loop_, std::move(report), [this](const v1::Instruction& i) { obey(i); });
   }
   if (!options_.command.empty()) ESCALA_TRY(start_workload());
+  if (options_.ready)
+    readiness_ = std::make_unique<Readiness>(loop_, *options_.ready, [this] { begin(); });
+  else
+    begin();
+  loop_.after(kStartIsOver, [] { give_back_startup_pages(); });
+  return {};
+}
+
+void Agent::begin() {
+  if (stopping_) return;
   collector_->start([this](const v1::Sample* sample) {
     if (reporter_) reporter_->report(sample);
   });
@@ -130,8 +144,6 @@ Status Agent::start() {
       log_warning("agent", "this instance will be taken back: {}", notice);
       reporter_->set_interruption(notice);
     });
-  loop_.after(kStartIsOver, [] { give_back_startup_pages(); });
-  return {};
 }
 
 Status Agent::start_workload() {

@@ -133,6 +133,16 @@ constexpr std::array kOptions = {
              o.origin = origin;
              return ok_status();
            }},
+    Option{"--ready", "ADDR:PORT",
+           "report nothing until somebody listens here, e.g. ${ESCALA_ADDRESS}:8080; none: report at once",
+           [](O& o, V v, E e) -> Status {
+             if (v == "none") return {};
+             ESCALA_ASSIGN(const std::string address, expand_address(v, e));
+             ESCALA_ASSIGN(const wire::HostPort place, wire::parse_host_port(address));
+             if (place.port == 0) return invalid(fmt::format("'{}': the port is outside 1..65535", address));
+             ESCALA_ASSIGN(o.ready, wire::numeric_address(place.host, place.port));
+             return {};
+           }},
     Option{"--scrape", "URL", "Prometheus text endpoint of the application, e.g. http://${ESCALA_ADDRESS}:9100/metrics",
            [](O& o, V v, E e) -> Status {
              ESCALA_ASSIGN(const std::string url, expand_address(v, e));

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "wire/address.h"
 
 namespace escala {
 
@@ -29,6 +30,7 @@ struct AgentOptions {
   std::optional<Duration> origin;
   std::optional<ScrapeTarget> scrape;
   std::vector<SeriesSelector> series;
+  std::optional<wire::SocketAddress> ready;  // nothing is reported until somebody listens there
   std::string tls_certificate, tls_key, tls_authority, tls_name;
   LogLevel log_level = LogLevel::Info;
   std::string session_file;  // where this agent keeps the secret that it joined with

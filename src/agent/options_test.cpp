@@ -66,6 +66,10 @@ TEST(Options, MistakesAreNamed) {
     EXPECT_NE(message({"--memory-limit", wrong}).find("--memory-limit: '"), std::string::npos) << wrong;
   EXPECT_EQ(message({"--listen", "7700"}), "--listen: '7700': expected ADDRESS:PORT");
   EXPECT_EQ(message({"--listen", "127.0.0.1:70000"}), "--listen: '127.0.0.1:70000': the port is outside 0..65535");
+  EXPECT_EQ(message({"--ready", "127.0.0.1:0"}), "--ready: '127.0.0.1:0': the port is outside 1..65535");
+  EXPECT_EQ(message({"--ready", "8080"}), "--ready: '8080' is not address:port: there is no port");
+  EXPECT_EQ(message({"--ready", "web:80"}).rfind("--ready: ", 0), 0u);
+  EXPECT_EQ(message({"--ready", "${ESCALA_ADDRESS}:80"}), "--ready: ESCALA_ADDRESS is not set in the environment");
 }
 
 TEST(Options, WhatBelongsTogether) {
@@ -83,20 +87,22 @@ TEST(Options, WhatBelongsTogether) {
 }
 
 TEST(Options, TheEnvironmentFillsIn) {
-  const auto options = parse_options({"--scrape", "http://${ESCALA_ADDRESS}:80/", "--series", "a=b"},
-                                     [](const char* name) -> const char* {
-                                       const std::string_view n = name;
-                                       if (n == "ESCALA_GROUP") return "web";
-                                       if (n == "ESCALA_INSTANCE_ID") return "i-9";
-                                       if (n == "ESCALA_MANAGER") return "127.0.0.1:1";
-                                       if (n == "ESCALA_TOKEN") return "secret";
-                                       if (n == "ESCALA_ADDRESS") return "127.64.1.2";
-                                       return nullptr;
-                                     });
+  const auto options = parse_options(
+      {"--scrape", "http://${ESCALA_ADDRESS}:80/", "--series", "a=b", "--ready", "${ESCALA_ADDRESS}:8080"},
+      [](const char* name) -> const char* {
+        const std::string_view n = name;
+        if (n == "ESCALA_GROUP") return "web";
+        if (n == "ESCALA_INSTANCE_ID") return "i-9";
+        if (n == "ESCALA_MANAGER") return "127.0.0.1:1";
+        if (n == "ESCALA_TOKEN") return "secret";
+        if (n == "ESCALA_ADDRESS") return "127.64.1.2";
+        return nullptr;
+      });
   ASSERT_TRUE(options.ok()) << options.error().message;
   EXPECT_EQ(options->instance, "i-9");
   EXPECT_EQ(options->join_token, "secret");
   EXPECT_EQ(options->scrape->host, "127.64.1.2");
+  EXPECT_EQ(options->ready->text(), "127.64.1.2:8080");
 }
 
 TEST(Options, ScrapeUrls) {

@@ -194,6 +194,7 @@ struct Pull {
   Told told;
   Collector collector;
   v1::WorkloadStatus workload;
+  bool ready = true;
   std::unique_ptr<Responder> responder;
   std::unique_ptr<wire::Client> client;
 
@@ -201,7 +202,7 @@ struct Pull {
       : collector(loop, std::make_unique<SyntheticSampler>(*parse_curve(curve, "i-1"), Duration{0}, told), nullptr,
                   200ms) {
     auto listening = Responder::listen(loop, {.listen = "127.0.0.1:0", .tls = {}, .limits = {}},
-                                       {kIdentity, &collector, [this] { return &workload; },
+                                       {kIdentity, &collector, [this] { return &workload; }, [this] { return ready; },
                                         [this](uint32_t n, const std::string& state) {
                                           told = {n, state};
                                         }});
@@ -265,6 +266,20 @@ TEST(Pull, TheClassicDialect) {
   Alive alive;
   EXPECT_TRUE(pull.call("/Monitor/is_alive", Nulo{}, alive).ok());
   EXPECT_EQ(alive.alive(), "True");
+}
+
+TEST(Pull, NobodyIsToldAnythingBeforeTheWorkloadIsReady) {
+  Pull pull("constant:37.5");
+  pull.ready = false;
+  v1::HeartbeatReply alive;
+  v1::GetMetricsReply metrics;
+  Alive classic;
+  EXPECT_EQ(pull.call("/escala.v1.Agent/Heartbeat", v1::HeartbeatRequest{}, alive).code, wire::GrpcCode::Unavailable);
+  EXPECT_EQ(pull.call("/escala.v1.Agent/GetMetrics", v1::GetMetricsRequest{}, metrics).code,
+            wire::GrpcCode::Unavailable);
+  EXPECT_EQ(pull.call("/Monitor/is_alive", Nulo{}, classic).code, wire::GrpcCode::Unavailable);
+  pull.ready = true;
+  EXPECT_TRUE(pull.call("/escala.v1.Agent/Heartbeat", v1::HeartbeatRequest{}, alive).ok());
 }
 
 TEST(Pull, ShareFollowsWhatThePollerTells) {

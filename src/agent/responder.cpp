@@ -13,6 +13,10 @@ wire::GrpcStatus no_message() {
   return {GrpcCode::InvalidArgument, "the request is not a message of this method"};
 }
 
+wire::GrpcStatus not_ready() {
+  return {GrpcCode::Unavailable, "what this instance runs is not ready yet (--ready)"};
+}
+
 bool parse(google::protobuf::MessageLite& into, std::string_view bytes) {
   return into.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
 }
@@ -37,10 +41,10 @@ Result<std::unique_ptr<Responder>> Responder::listen(wire::EventLoop& loop, wire
 // A unary method: the first message is answered, everything after it ignored. The call's tag says whether it was.
 void Responder::add(std::string path, std::function<Answer(std::string_view)> handler) {
   wire::Method method;
-  method.on_message = [handler = std::move(handler)](wire::ServerCall& call, std::string_view request) {
+  method.on_message = [this, handler = std::move(handler)](wire::ServerCall& call, std::string_view request) {
     if (call.tag() != 0) return;
     call.set_tag(1);
-    const Answer answer = handler(request);
+    const Answer answer = parts_.ready() ? handler(request) : Answer{not_ready(), {}};
     if (answer.status.ok()) call.send(answer.message);
     call.finish(answer.status);
   };

@@ -25,6 +25,7 @@ class Responder {
     Identity identity;
     const Collector* collector;                           // must outlive the responder
     std::function<const v1::WorkloadStatus*()> workload;  // nullptr: no workload of ours
+    std::function<bool()> ready;                          // false: nobody is told anything yet
     std::function<void(uint32_t in_service, const std::string& lifecycle_state)> told;
   };
   // Invalid or Unavailable as wire::Server::listen.

@@ -100,6 +100,12 @@ std::string with_address(std::string text, const std::string& address) {
   return text;
 }
 
+bool says_when_ready(const std::vector<std::string>& agent_arguments) {
+  return std::any_of(agent_arguments.begin(), agent_arguments.end(), [](const std::string& argument) {
+    return argument == "--ready" || argument.starts_with("--ready=");
+  });
+}
+
 }  // namespace
 
 Result<std::string> check_process_spec(const ProcessSpec& spec) {
@@ -131,6 +137,11 @@ std::vector<std::string> process_arguments(const ProcessSpec& spec, const std::s
     if (spec.memory_limit > 0) {
       out.emplace_back("--memory-limit");
       out.push_back(fmt::format("{}", spec.memory_limit));
+    }
+    // In service means that it can be asked, unless the user says otherwise.
+    if (spec.service_port != 0 && !says_when_ready(spec.agent_arguments)) {
+      out.emplace_back("--ready");
+      out.push_back(fmt::format("{}:{}", place.address, spec.service_port));
     }
     for (const std::string& argument : spec.agent_arguments) out.push_back(with_address(argument, place.address));
     out.emplace_back("--exec");

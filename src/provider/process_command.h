@@ -29,6 +29,7 @@ struct ProcessPlace {
 // command's program: names without '/' are searched in kInstancePath, relative paths in the working directory.
 Result<std::string> check_process_spec(const ProcessSpec& spec);
 
+// With a service port the agent is told to report when somebody listens there (--ready), unless its arguments say more.
 // "${ESCALA_ADDRESS}" in arguments and environment values becomes the instance's address.
 std::vector<std::string> process_arguments(const ProcessSpec& spec, const std::string& program,
                                            const ProcessPlace& place);

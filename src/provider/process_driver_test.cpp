@@ -263,6 +263,21 @@ TEST_F(ProcessDriverTest, WrapsTheCommandInAnAgentAndWaitsForTheMonitorsAddress)
                                              "\n--cpu-limit\n0.5\n--period\n200ms\n--exec\n" + "/usr/bin/sleep\n5\n");
 }
 
+TEST(ProcessArguments, WithAServicePortTheAgentReportsWhenSomebodyListens) {
+  const ProcessPlace place{.address = "127.64.0.1", .agent_path = "/agent", .monitor_address = "127.0.0.1:7770"};
+  const auto ready = [&](ProcessSpec spec) -> std::string {
+    const auto words = process_arguments(spec, "/bin/worker", place);
+    const auto at = std::find(words.begin(), words.end(), "--ready");
+    EXPECT_LE(std::count(words.begin(), words.end(), "--ready"), 1);
+    return at == words.end() ? "" : *(at + 1);
+  };
+  EXPECT_EQ(ready({.service_port = 8080}), "127.64.0.1:8080");
+  EXPECT_EQ(ready({}), "");
+  EXPECT_EQ(ready({.agent_arguments = {"--ready", "none"}, .service_port = 8080}), "none");
+  EXPECT_EQ(ready({.agent_arguments = {"--ready=none"}, .service_port = 8080}), "");
+  EXPECT_EQ(ready({.agent_arguments = {"--ready", "${ESCALA_ADDRESS}:81"}, .service_port = 8080}), "127.64.0.1:81");
+}
+
 TEST_F(ProcessDriverTest, LimitsTheCpuOrSaysThatItCannot) {
   const Token token = token_of("limit");
   auto request = launch_of(token, {"sleep", "1000"});

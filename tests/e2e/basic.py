@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The main job, end to end: real processes under `escala serve`, driven through the CLI and the API."""
 
+import glob
 import json
 import os
 import re
@@ -18,6 +19,15 @@ import gauge as gauge_module  # noqa: E402
 from manager import Manager, main, state_of, wait_for  # noqa: E402
 
 SLEEP = ["/bin/sleep", "100000"]
+# Listens on port 8080 once the file it is given exists.
+LATE = """
+import os, socket, sys, time
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
+listener = socket.create_server((os.environ['ESCALA_ADDRESS'], 8080))
+while True:
+    listener.accept()[0].close()
+"""
 
 
 def a_group_follows_its_load(bin_dir):
@@ -143,12 +153,22 @@ def suspending_pausing_and_protecting_hold(bin_dir):
     gauge.close()
 
 
+def instance_log(manager):
+    logs = glob.glob(os.path.join(manager.dir, "instances", "*", "*", "log"))
+    return open(logs[0]).read() if logs else ""
+
+
 def doors_for_others_answer(bin_dir):
     gauge = gauge_module.Gauge()
     with Manager(bin_dir) as manager:
         gauge.set("load", 50)
-        manager.apply(gauge_module.group_yaml("web", gauge.url("load"), SLEEP).replace(
+        go = os.path.join(manager.dir, "go")
+        manager.apply(gauge_module.group_yaml("web", gauge.url("load"), ["/usr/bin/python3", "-c", LATE, go]).replace(
             "        StopGrace: 1s", "        StopGrace: 1s\n        ServicePort: 8080"))
+        # In service means that it can be asked: its agent waits until somebody listens.
+        wait_for("it to wait", lambda: "nothing is reported until somebody listens" in instance_log(manager))
+        assert not manager.instances("web", "InService") and not json.loads(manager.http("GET", "/v1/discovery/web"))
+        open(go, "w").close()
         wait_for("one in service", lambda: manager.instances("web", "InService"))
         targets = json.loads(manager.http("GET", "/v1/discovery/web"))
         assert re.fullmatch(r"127\.\d+\.\d+\.\d+:8080", targets[0]["targets"][0]), targets
