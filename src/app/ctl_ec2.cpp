@@ -36,7 +36,8 @@ constexpr std::string_view kPolicy = R"({
     {"Sid": "TagAtLaunch", "Effect": "Allow", "Action": "ec2:CreateTags",
      "Resource": ["arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:*:*:volume/*"],
      "Condition": {"StringEquals": {"ec2:CreateAction": "RunInstances"}}},
-    {"Sid": "EndOurOwn", "Effect": "Allow", "Action": "ec2:TerminateInstances",
+    {"Sid": "EndOurOwn", "Effect": "Allow",
+     "Action": ["ec2:TerminateInstances", "ec2:StopInstances", "ec2:StartInstances"],
      "Resource": "arn:aws:ec2:*:*:instance/*",
      "Condition": {"StringLike": {"aws:ResourceTag/escala:cluster": "*"}}}
   ]

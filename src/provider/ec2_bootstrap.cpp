@@ -67,7 +67,12 @@ set -- --instance imds --session-file "$dir/session" @ARGUMENTS@
 if [ -s "$dir/manager-ca.pem" ]; then set -- "$@" --tls-ca "$dir/manager-ca.pem"; fi
 exec "$ESCALA_AGENT" "$@"
 END
-chmod 0700 "$dir/run"
+cat >"$dir/boot" <<'END'
+#!/bin/sh
+dir=$(dirname "$0")
+(while ! "$dir/run"; do sleep 1; done) </dev/null >>"$dir/agent.log" 2>&1 &
+END
+chmod 0700 "$dir/run" "$dir/boot"
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
   cat >/etc/systemd/system/escala-agent.service <<END
 [Unit]
@@ -84,7 +89,13 @@ END
   systemctl daemon-reload
   systemctl enable --now escala-agent.service
 else
-  (while ! "$dir/run"; do sleep 1; done) </dev/null >>"$dir/agent.log" 2>&1 &
+  # It comes back when the instance is stopped and started again, where cloud-init looks here at each boot.
+  per_boot=$root/var/lib/cloud/scripts/per-boot
+  if [ -d "$per_boot" ]; then
+    printf '#!/bin/sh\nexec "%s/boot"\n' "$dir" >"$per_boot/escala-agent"
+    chmod 0700 "$per_boot/escala-agent"
+  fi
+  "$dir/boot"
 fi
 )sh";
 

@@ -122,7 +122,11 @@ Completion Ec2Driver::carry_out(const ProviderRequest& request) {
     case RequestKind::Launch:
       return launch(request);
     case RequestKind::Terminate:
-      return terminate(request);
+      return change_state(request, "TerminateInstances", {});
+    case RequestKind::Stop:
+      return change_state(request, "StopInstances", {{"Hibernate", request.hibernate ? "true" : "false"}});
+    case RequestKind::Start:
+      return change_state(request, "StartInstances", {});
     case RequestKind::Describe:
       break;
   }
@@ -323,6 +327,7 @@ Result<AwsParams> Ec2Driver::launch_params(const ProviderRequest& request, const
   if (subnet.empty()) params.emplace_back("Placement.AvailabilityZone", request.zone.str());
   add_if(params, "Placement.Tenancy", spec.tenancy);
   add_if(params, "Placement.GroupName", spec.placement_group);
+  if (spec.hibernation) params.emplace_back("HibernationOptions.Configured", "true");
   if (offer.spot) {
     params.emplace_back("InstanceMarketOptions.MarketType", "spot");
     params.emplace_back("InstanceMarketOptions.SpotOptions.SpotInstanceType", "one-time");
@@ -429,9 +434,9 @@ Result<std::string> Ec2Driver::subnet_for(const ProviderRequest& request) {
   return here[static_cast<unsigned char>(hash[0]) % here.size()];
 }
 
-// --- terminate ------------------------------------------------------------------------------------------------------
+// --- terminate, stop, start -----------------------------------------------------------------------------------------
 
-Completion Ec2Driver::terminate(const ProviderRequest& request) {
+Completion Ec2Driver::change_state(const ProviderRequest& request, const std::string& action, AwsParams how) {
   const AwsParams which{{"InstanceId.1", request.instance.str()}};
   const auto gone = [](const Error& error) {
     return error.kind == ErrorKind::NotFound;  // never there, not yet visible, or forgotten: the next list tells
@@ -450,16 +455,18 @@ Completion Ec2Driver::terminate(const ProviderRequest& request) {
         ours = ours || read_instance(item, spot).owner.cluster == request.cluster;
       }
     if (!ours)
-      return answer_to(request, Error{ErrorKind::Denied, fmt::format("instance {} does not carry the tag {}={}; it is "
-                                                                     "not ours to terminate",
-                                                                     request.instance, kTagCluster, request.cluster)});
+      return answer_to(request, Error{ErrorKind::Denied,
+                                      fmt::format("instance {} does not carry the tag {}={}; it is "
+                                                  "not ours to {}",
+                                                  request.instance, kTagCluster, request.cluster, name(request.kind))});
   }
-  auto answer = client_.call("TerminateInstances", which, AwsCallClass::Change);
+  how.insert(how.begin(), which.begin(), which.end());
+  auto answer = client_.call(action, how, AwsCallClass::Change);
   if (!answer.ok()) return answer_to(request, gone(answer.error()) ? ok_status() : Status(answer.error()));
   Completion done = answer_to(request);
   ProviderInstance instance;
   instance.id = request.instance;
-  instance.state = ProviderState::ShuttingDown;
+  instance.state = request.kind == RequestKind::Terminate ? ProviderState::ShuttingDown : ProviderState::Unknown;
   for (const XmlElement& item : answer->root().child("instancesSet").all("item"))
     if (item.get("instanceId") == request.instance.str()) instance.state = state_of(item.get("currentState/name"));
   done.instances.push_back(std::move(instance));
@@ -640,6 +647,9 @@ std::vector<Ec2Driver::Check> Ec2Driver::check_permissions(const LaunchSpec* spe
   add_if(run, "InstanceType", spec != nullptr ? spec->instance_type : "t3.micro");
   ask("RunInstances", run);
   ask("TerminateInstances", {{"DryRun", "true"}, {"InstanceId.1", "i-00000000000000000"}});
+  // Asked for when a warm pool's PoolState is Stopped or Hibernated.
+  for (const char* action : {"StopInstances", "StartInstances"})
+    ask(action, {{"DryRun", "true"}, {"InstanceId.1", "i-00000000000000000"}});
   ask("CreateTags", {{"DryRun", "true"},
                      {"ResourceId.1", "i-00000000000000000"},
                      {"Tag.1.Key", kTagCluster},

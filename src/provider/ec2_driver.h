@@ -89,7 +89,8 @@ class Ec2Driver final : public Driver {
  private:
   using Made = std::vector<ProviderInstance>;
   Completion launch(const ProviderRequest& request);
-  Completion terminate(const ProviderRequest& request);
+  // TerminateInstances, StopInstances or StartInstances, of an instance that carries our tag.
+  Completion change_state(const ProviderRequest& request, const std::string& action, AwsParams how);
   Completion describe(const ProviderRequest& request);
   Status check_launch(const ProviderRequest& request);
   Result<Made> run_instances(const ProviderRequest& request, const Ec2Offer& offer, int count);

@@ -189,6 +189,39 @@ TEST_F(Ec2Test, TerminatesOnlyWhatCarriesOurTag) {
   EXPECT_EQ(ec2_.count("\"state\": \"terminated\""), 1);
 }
 
+TEST_F(Ec2Test, StopsAndStartsWhatCarriesOurTag) {
+  ec2_.set(R"({"boot": 0, "shutdown": 0})");
+  ProviderRequest what = launch_request("t1");
+  what.spec.ec2.hibernation = true;
+  const auto made = driver_.carry_out(what).instances;
+  ASSERT_EQ(made.size(), 1U);
+  EXPECT_EQ(ec2_.count("\"HibernationOptions.Configured\": \"true\""), 1);
+  const auto switched = [&](RequestKind kind, bool hibernate = false) {
+    ProviderRequest request = launch_request("switch");
+    request.kind = kind;
+    request.instance = made[0].id;
+    request.hibernate = hibernate;
+    const Completion done = driver_.carry_out(request);
+    EXPECT_TRUE(done.outcome.ok()) << done.outcome.error().message;
+    return done.instances.empty() ? ProviderState::Unknown : done.instances.front().state;
+  };
+  for (int twice = 0; twice < 2; ++twice) EXPECT_EQ(switched(RequestKind::Stop), ProviderState::Stopped);
+  EXPECT_EQ(all().front().state, ProviderState::Stopped);
+  for (int twice = 0; twice < 2; ++twice) EXPECT_EQ(switched(RequestKind::Start), ProviderState::Running);
+  EXPECT_EQ(all().front().state, ProviderState::Running);
+  EXPECT_EQ(switched(RequestKind::Stop, true), ProviderState::Stopped);
+
+  ProviderRequest foreign = launch_request("t2");
+  foreign.cluster = "another";
+  const auto theirs = Ec2Driver(options_).carry_out(foreign).instances;
+  ProviderRequest stop = launch_request("stop");
+  stop.kind = RequestKind::Stop;
+  stop.instance = theirs.at(0).id;
+  const Completion refused = driver_.carry_out(stop);
+  EXPECT_EQ(kind_of(refused), ErrorKind::Denied);
+  EXPECT_NE(refused.outcome.error().message.find("not ours to stop"), std::string::npos);
+}
+
 TEST_F(Ec2Test, TagsThemselvesWhereLaunchesCannot) {
   ec2_.set(R"({"honour_tags": false})");
   ASSERT_TRUE(driver_.carry_out(launch_request("t1", 2)).outcome.ok());

@@ -25,7 +25,9 @@ Status FakeProvider::submit(const ProviderRequest& request) {
   } else if (take(lost_requests_left_)) {
     answer.completion = answer_to(request, Error{ErrorKind::Unknown, "the connection broke"});
   } else {
-    answer.completion = request.kind == RequestKind::Launch ? launch(request) : terminate(request);
+    answer.completion = request.kind == RequestKind::Launch      ? launch(request)
+                        : request.kind == RequestKind::Terminate ? terminate(request)
+                                                                 : stop_or_start(request);
     if (take(lost_answers_left_))
       answer.completion = answer_to(request, Error{ErrorKind::Unknown, "the answer did not arrive"});
   }
@@ -81,6 +83,19 @@ Completion FakeProvider::terminate(const ProviderRequest& request) {
   return answer_to(request);
 }
 
+Completion FakeProvider::stop_or_start(const ProviderRequest& request) {
+  const auto found = made_.find(request.instance);
+  if (found == made_.end()) return answer_to(request, Error{ErrorKind::NotFound, "no such instance"});
+  Made& made = found->second;
+  const bool starts = request.kind == RequestKind::Start;
+  ++(starts ? starts_ : stops_);
+  if (starts && made.stopped) made.running_at = now_ + options_.boot_delay;
+  made.stopped = !starts;
+  Completion done = answer_to(request);
+  done.instances.push_back(seen(made));
+  return done;
+}
+
 Completion FakeProvider::describe(const ProviderRequest& request) {
   if (take(failed_describes_left_)) return answer_to(request, describe_error_);
   ++describes_;
@@ -116,6 +131,8 @@ ProviderInstance FakeProvider::seen(const Made& made) const {
     instance.state = ProviderState::Gone;
   else if (made.gone_at != kNever)
     instance.state = ProviderState::ShuttingDown;
+  else if (made.stopped)
+    instance.state = ProviderState::Stopped;
   else
     instance.state = made.running_at <= now_ ? ProviderState::Running : ProviderState::Pending;
   return instance;

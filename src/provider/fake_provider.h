@@ -66,6 +66,8 @@ class FakeProvider final : public Provider {
   int made_for(const Token& token) const;
   int launches_carried_out() const { return launches_; }
   int terminates_carried_out() const { return terminates_; }
+  int stops_carried_out() const { return stops_; }
+  int starts_carried_out() const { return starts_; }
   int describes_answered() const { return describes_; }
   // Launches that came with a known token but asked for something else (invariant I-12).
   int mismatches() const { return mismatches_; }
@@ -76,6 +78,7 @@ class FakeProvider final : public Provider {
     ProviderInstance instance;
     TimePoint running_at{};
     TimePoint gone_at = kNever;
+    bool stopped = false;
   };
   struct Launched {
     LaunchSpecId spec;
@@ -91,6 +94,7 @@ class FakeProvider final : public Provider {
   int living_in(const ZoneName& zone) const;
   Completion launch(const ProviderRequest& request);
   Completion terminate(const ProviderRequest& request);
+  Completion stop_or_start(const ProviderRequest& request);
   Completion describe(const ProviderRequest& request);
   static bool take(int& left) { return left > 0 && left-- > 0; }
 
@@ -110,6 +114,8 @@ class FakeProvider final : public Provider {
   Error describe_error_;
   int launches_ = 0;
   int terminates_ = 0;
+  int stops_ = 0;
+  int starts_ = 0;
   int describes_ = 0;
   int mismatches_ = 0;
 };

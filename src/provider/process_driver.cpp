@@ -109,6 +109,9 @@ Completion ProcessDriver::carry_out(const ProviderRequest& request) {
       return launch(request);
     case RequestKind::Terminate:
       return terminate(request);
+    case RequestKind::Stop:
+    case RequestKind::Start:
+      return answer_to(request, Error{ErrorKind::Invalid, "a process cannot be stopped and kept"});
     case RequestKind::Describe:
       return describe(request);
   }

@@ -2,9 +2,11 @@
 // serve every group, and a simulation can choose when, and whether, an answer arrives.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -59,6 +61,7 @@ struct Ec2Spec {
   bool spot = false;
   std::string spot_price;  // at most; empty: the price of on-demand
   std::string tenancy, placement_group;
+  bool hibernation = false;                        // instances can be hibernated
   std::string metadata_tokens, metadata_endpoint;  // empty: "required" (IMDSv2 alone), or what the template says
   int metadata_hops = 0;                           // 0 = 1
   bool agent = true;                               // user data installs escala-agent, and runs the user's own after it
@@ -90,12 +93,16 @@ struct Ownership {
   friend auto operator<=>(const Ownership&, const Ownership&) = default;
 };
 
-enum class RequestKind : uint8_t { Launch, Terminate, Describe };
+enum class RequestKind : uint8_t { Launch, Terminate, Describe, Stop, Start };
+constexpr std::string_view name(RequestKind kind) {
+  constexpr std::array<std::string_view, 5> kNames = {"launch", "terminate", "describe", "stop", "start"};
+  return kNames[static_cast<size_t>(kind)];
+}
 
 struct ProviderRequest {
   RequestKind kind = RequestKind::Describe;
-  Token token;      // Launch, Terminate: of the intent, and the provider's idempotency key; Describe: to match answers
-  GroupName group;  // Launch, Terminate
+  Token token;      // of the intent; of a Launch the provider's idempotency key, too; Describe: to match answers
+  GroupName group;  // all but Describe
   // Launch
   std::string cluster;
   ZoneName zone;
@@ -106,8 +113,9 @@ struct ProviderRequest {
   // looks for what it made first.
   bool again = false;
   uint32_t asking = 0;  // which asking with this token it is; answers say it
-  // Terminate
+  // Terminate, Stop, Start
   InstanceId instance;
+  bool hibernate = false;  // Stop: keep what is in its memory
 };
 
 struct ProviderInstance {
@@ -142,6 +150,8 @@ inline Completion answer_to(const ProviderRequest& request, Status outcome = ok_
 //  Launch     idempotent by token for ever: the same token never makes more than `count` instances, across restarts and
 //             crashes; asked again it answers with those made before, dead or alive.
 //  Terminate  idempotent; an unknown or already gone instance is a success.
+//  Stop       idempotent, likewise; the answer tells the state it is in. Invalid where instances cannot be stopped and
+//  Start      kept: such providers are not asked.
 //  Describe   everything that carries our cluster's tag, including what died since (state Gone) as long as the
 //             provider remembers.
 class Provider {

@@ -130,9 +130,11 @@ class World:
         t = time.time()
         if i["ended"] is not None:
             return "terminated" if t >= i["ended"] + self.knobs["shutdown"] else "shutting-down"
+        if i["stopped"] is not None:
+            return "stopped" if t >= i["stopped"] + self.knobs["shutdown"] else "stopping"
         return "running" if t >= i["made"] + self.knobs["boot"] else "pending"
 
-    CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopped": 80}
+    CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
     def show(self, i):
         state = i.get("forced_state") or self.state(i)
@@ -207,7 +209,7 @@ class World:
             n = len(self.instances) + 1
             i = {"id": f"i-{self.random.getrandbits(68):017x}", "image": image, "type": kind, "zone": zone,
                  "subnet": subnet, "token": token, "spot": p.get("InstanceMarketOptions.MarketType") == "spot",
-                 "made": time.time(), "ended": None, "reason": "", "tags": dict(tags), "user_data": data,
+                 "made": time.time(), "ended": None, "stopped": None, "reason": "", "tags": dict(tags), "user_data": data,
                  "params": {k: v for k, v in p.items() if k != "UserData"},
                  "address": f"127.{80 + n // 62500}.{n // 250 % 250}.{n % 250 + 1}", "process": None}
             self.instances[i["id"]] = i
@@ -284,7 +286,41 @@ class World:
             out["nextToken"] = token
         return out
 
-    def TerminateInstances(self, p):
+    def StopInstances(self, p):
+        def stop(i):
+            if i["stopped"] is None:
+                if p.get("Hibernate") == "true" and i["params"].get("HibernationOptions.Configured") != "true":
+                    raise Fault("UnsupportedHibernationConfiguration", "The instance is not enabled for hibernation")
+                i["stopped"] = time.time()
+                self.stop_process(i)
+        return self.switch(p, ("running", "stopping", "stopped"), stop)
+
+    def StartInstances(self, p):
+        def start(i):
+            if i["stopped"] is not None:
+                i["stopped"], i["made"] = None, time.time()
+                if self.options.run:
+                    self.boot_process(i)
+        return self.switch(p, ("pending", "running", "stopped"), start)
+
+    def switch(self, p, allowed, do):
+        """Each instance in an allowed state is as asked for afterwards; none of them in another one."""
+        which = self.named_instances(p)
+        for i in which:
+            if self.state(i) not in allowed:
+                raise Fault("IncorrectInstanceState",
+                            f"The instance '{i['id']}' is not in a state from which it can be switched: {self.state(i)}")
+            if i["spot"]:
+                raise Fault("UnsupportedOperation", "You can't stop or start a one-time Spot Instance")
+        out = []
+        for i in which:
+            before = self.state(i)
+            do(i)
+            out.append({"instanceId": i["id"], "currentState": {"code": 0, "name": self.state(i)},
+                        "previousState": {"code": 0, "name": before}})
+        return {"instancesSet": out}
+
+    def named_instances(self, p):
         ids = [v for k, v in p.items() if k.startswith("InstanceId.")]
         for each in ids:
             if not each.startswith("i-"):
@@ -293,10 +329,12 @@ class World:
                 raise Fault("InvalidInstanceID.NotFound", f"The instance ID '{each}' does not exist")
         if p.get("DryRun") == "true":
             raise Fault("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+        return [self.instances[each] for each in ids]
+
+    def TerminateInstances(self, p):
         out = []
-        for each in ids:
-            i = self.instances[each]
-            before = self.state(i)
+        for i in self.named_instances(p):
+            each, before = i["id"], self.state(i)
             self.end(i, "Client.UserInitiatedShutdown: User initiated shutdown")
             out.append({"instanceId": each, "currentState": {"code": 0, "name": self.state(i)},
                         "previousState": {"code": 0, "name": before}})
@@ -440,7 +478,7 @@ class World:
 
     def start_process(self, i):
         root = os.path.join(self.options.run, i["id"])
-        os.makedirs(root, exist_ok=True)
+        os.makedirs(os.path.join(root, "var/lib/cloud/scripts/per-boot"), exist_ok=True)
         data = i["user_data"]
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
@@ -457,6 +495,15 @@ class World:
                 f.write(script)
             os.chmod(path, 0o700)
             lines.append(f'"{path}" || echo "part {n} failed"')
+        self.run_script(i, root, lines)
+
+    def boot_process(self, i):
+        """As after a stop: user data does not run again, what it left to run at each boot does."""
+        root = os.path.join(self.options.run, i["id"])
+        per_boot = os.path.join(root, "var/lib/cloud/scripts/per-boot")
+        self.run_script(i, root, [f'"{os.path.join(per_boot, name)}"' for name in sorted(os.listdir(per_boot))])
+
+    def run_script(self, i, root, lines):
         script = "\n".join(lines) + "\nwhile :; do sleep 3600; done\n"
         env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": root, "ESCALA_ROOT": root,
                "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{self.options.port}/imds/{i['id']}",
@@ -582,7 +629,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         knobs = world.knobs
         if knobs["slow"]:
             time.sleep(knobs["slow"])
-        change = action in ("RunInstances", "TerminateInstances", "CreateTags", "RegisterTargets", "DeregisterTargets")
+        change = action in ("RunInstances", "TerminateInstances", "StopInstances", "StartInstances", "CreateTags",
+                            "RegisterTargets", "DeregisterTargets")
         try:
             with world.lock:
                 world.calls[action] = world.calls.get(action, 0) + 1

@@ -40,6 +40,13 @@ class Ec2:
     def instances(self, *states):
         return [i for i in self.state()["instances"] if not states or i["state"] in states]
 
+    def state_of(self, instance):
+        return next((i["state"] for i in self.instances() if i["id"] == instance), None)
+
+    def calls(self):
+        """How often each action was called, by its name."""
+        return self.state()["calls"]
+
     def living(self):
         return self.instances("pending", "running")
 
