@@ -132,6 +132,7 @@ int demo(const DemoOptions& options) {
 
   const double length = seconds(options.duration) / options.speed;
   LoadGenerator load([&](double t) { return load_at(t / length); }, system_seed());
+  load.set_targets(watch.targets());
   std::thread sender([&] { load.run(); });
   Screen screen(options.plain || isatty(STDOUT_FILENO) == 0, length);
   const Duration began = boot_time();
