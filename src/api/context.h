@@ -47,6 +47,7 @@ struct Context {
   std::string request_id;
   std::string from;                                 // "127.0.0.1:40312", "unix"
   bool ec2_is_elsewhere = false;                    // instances are EC2's: what is there is EC2's to tell
+  bool can_stop = false;                            // the provider can stop instances, keep them and start them again
   LoadBalancer load_balancer = LoadBalancer::None;  // that groups can be attached to
   Duration launch_wait{0};                          // how long LaunchInstances may wait for the provider's answer
   std::function<std::optional<std::string>()> no_changes;  // why nothing may be changed now; null: everything may

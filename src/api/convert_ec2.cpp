@@ -80,6 +80,7 @@ void put_own_settings(const LaunchConfiguration& from, const std::string& inner,
   if (to.mixed() && own.spot())
     add(faults, inner + "Ec2.Spot", "given together with a share on demand; the share alone says how many are Spot");
   to.set_placement_group(own.placementgroup());
+  to.set_hibernation(own.hibernation());
   if (!from_template && !from.has_instancetype() && own.instancetypes().empty())
     add(faults, inner + "InstanceType", "needed to launch an image on EC2");
 }

@@ -38,6 +38,7 @@ LaunchConfiguration as_configuration(const LaunchTemplateData& data) {
   }
   if (data.placement().has_tenancy()) to.set_placementtenancy(data.placement().tenancy());
   if (data.placement().has_groupname()) to.mutable_ec2()->set_placementgroup(data.placement().groupname());
+  if (data.hibernationoptions().configured()) to.mutable_ec2()->set_hibernation(true);
   if (data.has_instancemarketoptions()) {
     to.mutable_ec2()->set_spot(true);
     const SpotMarketOptions& spot = data.instancemarketoptions().spotoptions();

@@ -408,7 +408,7 @@ void from_upkeep(const Group& group, AutoScalingGroup& to) {
   WarmPoolConfiguration& pool = *to.mutable_warmpoolconfiguration();
   if (group.warm_pool->max_prepared) pool.set_maxgrouppreparedcapacity(*group.warm_pool->max_prepared);
   pool.set_minsize(group.warm_pool->min_size);
-  pool.set_poolstate("Running");
+  pool.set_poolstate(std::string(name(group.warm_pool->state)));
   if (group.warm_pool->deleting) pool.set_status("PendingDelete");
   pool.mutable_instancereusepolicy()->set_reuseonscalein(group.warm_pool->reuse_on_scale_in);
 }

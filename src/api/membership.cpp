@@ -84,6 +84,7 @@ Failure adopt(const Context& context, const std::string& id, LoadedGroup& group,
   instance.terminate_token = Token();
   instance.launched_by = Token();
   instance.terminate_for_replacement = instance.returns_to_pool = false;
+  instance.power = Power::Untouched;
   instance.protected_from_scale_in = group.group.protect_new_instances;
   const int before = group.group.desired_capacity++;
   state::Activity activity =

@@ -36,6 +36,7 @@ struct ServerOptions {
   GateOptions gate = {};
   bool allow_unsigned_loopback = false;
   history::History* history = nullptr;              // must outlive the server; null: no metrics are kept
+  bool can_stop = false;                            // api::Context's
   bool ec2_is_elsewhere = false;                    // instances are EC2's: EC2's Describe operations are not answered
   LoadBalancer load_balancer = LoadBalancer::None;  // that traffic sources can be attached to
   std::vector<std::string> host_names;  // besides localhost, 127.0.0.1 and [::1], which names a Host field may have

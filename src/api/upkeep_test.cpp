@@ -161,6 +161,35 @@ TEST_F(Upkeep, WarmPools) {
   EXPECT_FALSE(group().warm_pool.has_value());
 }
 
+TEST_F(Upkeep, WarmPoolsRestWhereTheProviderCanStopInstances) {
+  context_.can_stop = true;
+  EXPECT_EQ(web("PutWarmPool"), "{}");
+  EXPECT_EQ(group().warm_pool->state, PoolState::Stopped) << "AWS's standard";
+  for (const char* state : {"Running", "Stopped", "Hibernated"}) {
+    EXPECT_EQ(web("PutWarmPool", fmt::format(R"("PoolState":"{}")", state)), "{}");
+    EXPECT_EQ(group().warm_pool->state, pool_state(state));
+    EXPECT_THAT(web("DescribeWarmPool"), HasSubstr(fmt::format(R"("PoolState":"{}")", state)));
+    EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), HasSubstr(fmt::format(R"("PoolState":"{}")", state)));
+  }
+  const auto launches = [&](const std::function<void(state::Ec2Spec&)>& change) {
+    state::LaunchSpec spec;
+    spec.set_id(group().spec.id.str());
+    spec.set_provider("ec2");
+    change(*spec.mutable_ec2());
+    Batch batch;
+    batch.put(keys::spec(group().spec.id), spec.SerializeAsString());
+    ASSERT_TRUE(context_.store.commit(batch).ok());
+  };
+  launches([](state::Ec2Spec&) {});
+  EXPECT_EQ(web("PutWarmPool"), "{}");
+  EXPECT_THAT(refused("PutWarmPool", R"("PoolState":"Hibernated")"), HasSubstr("HibernationOptions.Configured"));
+  launches([](state::Ec2Spec& ec2) { ec2.set_hibernation(true); });
+  EXPECT_EQ(web("PutWarmPool", R"("PoolState":"Hibernated")"), "{}");
+  launches([](state::Ec2Spec& ec2) { ec2.set_spot(true); });
+  EXPECT_THAT(refused("PutWarmPool"), HasSubstr("Spot instances or a mix with them, which EC2 does not stop"));
+  EXPECT_EQ(web("PutWarmPool", R"("PoolState":"Running")"), "{}");
+}
+
 TEST_F(Upkeep, DetachLetsGoWithOrWithoutItsShare) {
   edit([](Group& g) { g.desired_capacity = 2; });
   add("i-1");

@@ -201,7 +201,7 @@ api::ServerOptions server_options_of(const Wanted& wanted) {
   options.unix_socket = api_socket(wanted.dir);
   options.listen = wanted.listen;
   options.allow_unsigned_loopback = wanted.unsigned_changes;
-  options.ec2_is_elsewhere = wanted.provider == "ec2";
+  options.ec2_is_elsewhere = options.can_stop = wanted.provider == "ec2";
   if (!wanted.haproxy_socket.empty())
     options.load_balancer = api::LoadBalancer::Haproxy;
   else if (wanted.provider == "ec2")

@@ -67,8 +67,11 @@ enum class Mistake : uint8_t {
   ApplyingForgets,
   TrafficNotAwaited,
   TrafficNotDrained,
+  // stopped instances of warm pools
+  SleeperTrusted,
+  RestTakenForDeath,
 };
-inline constexpr Mistake kLastMistake = Mistake::TrafficNotDrained;
+inline constexpr Mistake kLastMistake = Mistake::RestTakenForDeath;
 
 #ifdef ESCALA_PLANTED
 // The one that is made. Written before any controller runs, read by all of them.

@@ -43,6 +43,7 @@ void Reconciler::carry_out(const Decision& decision, TimePoint now, Draft& draft
   if (!held) change_group(decision, now, draft);
   record_refresh(decision, draft);
   for (const Action& action : decision.actions) std::visit([&](const auto& one) { act(one, now, draft); }, action);
+  close_old_wishes(draft);
 }
 
 void Reconciler::change_group(const Decision& decision, TimePoint now, Draft& draft) {
@@ -234,6 +235,18 @@ void Reconciler::act(const BeginTerminateAction& action, TimePoint now, Draft& d
            sentence(action.why));
 }
 
+state::Operation Reconciler::intent_about(const InstanceId& instance, state::Operation::Kind kind, const Token& token,
+                                          TimePoint now) const {
+  state::Operation intent;
+  intent.set_token(token.str());
+  intent.set_kind(kind);
+  intent.set_group(name_.str());
+  intent.set_instance(instance.str());
+  intent.set_epoch(context_->tokens.epoch());
+  intent.set_created_at(to_us(now));
+  return intent;
+}
+
 void Reconciler::act(const CallTerminateAction& action, TimePoint now, Draft& draft) {
   Member* member = edit(action.instance, draft);
   if (member == nullptr) return;
@@ -241,13 +254,7 @@ void Reconciler::act(const CallTerminateAction& action, TimePoint now, Draft& dr
   if (context_->operations.terminating(name_, instance.id) != nullptr) return;  // asked already; its answer will come
   // A termination that was accepted and had no effect is asked for again with the token it had.
   if (instance.terminate_token.empty()) instance.terminate_token = context_->tokens.next(name_);
-  state::Operation intent;
-  intent.set_token(instance.terminate_token.str());
-  intent.set_kind(state::Operation::TERMINATE);
-  intent.set_group(name_.str());
-  intent.set_instance(instance.id.str());
-  intent.set_epoch(context_->tokens.epoch());
-  intent.set_created_at(to_us(now));
+  state::Operation intent = intent_about(instance.id, state::Operation::TERMINATE, instance.terminate_token, now);
   const auto begun = draft.activities_begun.find(instance.id);
   const auto open = open_activities_.find(instance.id);
   if (begun != draft.activities_begun.end())
@@ -258,6 +265,21 @@ void Reconciler::act(const CallTerminateAction& action, TimePoint now, Draft& dr
     intent.set_activity(begin_activity(instance.id, terminate_description(instance.id),
                                        out_of_service_cause(sentence(action.why), now), false, now, draft));
   draft.opened.push_back(std::move(intent));
+}
+
+void Reconciler::act(const PowerAction& action, TimePoint now, Draft& draft) {
+  Member* member = edit(action.instance, draft);
+  if (member == nullptr) return;
+  Instance& instance = member->instance;
+  const auto kind = action.wish == Power::Start ? state::Operation::START : state::Operation::STOP;
+  instance.power = action.wish;
+  instance.power_since = now;
+  if (const auto* open = context_->operations.power(name_, instance.id); open != nullptr && open->intent.kind() == kind)
+    return;  // asked already; its answer will come
+  state::Operation intent = intent_about(instance.id, kind, context_->tokens.next(name_), now);
+  intent.set_hibernate(action.wish == Power::Hibernate);
+  draft.opened.push_back(std::move(intent));
+  log_info("control", "group {}: {}", name_, sentence(action.why));
 }
 
 void Reconciler::act(const ForgetAction& action, TimePoint now, Draft& draft) {
@@ -353,6 +375,24 @@ void Reconciler::end_activity(const std::string& key, state::Activity::Status st
 
 void Reconciler::close(const Token& token, Draft& draft) {
   draft.closed.push_back(token);
+}
+
+// A stop or start that nobody wishes any more is not asked for again: who was drawn meanwhile is not stopped late.
+void Reconciler::close_old_wishes(Draft& draft) {
+  for (const Token& token : context_->operations.tokens(name_)) {
+    const state::Operation& intent = context_->operations.find(token)->intent;
+    const bool stops = intent.kind() == state::Operation::STOP;
+    if (!stops && intent.kind() != state::Operation::START) continue;
+    const InstanceId id(intent.instance());
+    const auto drafted = draft.members.find(id);
+    const auto known = members_.find(id);
+    const bool gone =
+        known == members_.end() || std::find(draft.gone.begin(), draft.gone.end(), id) != draft.gone.end();
+    const Instance* now = drafted != draft.members.end() ? &drafted->second.instance
+                          : gone                         ? nullptr
+                                                         : &known->second.instance;
+    if (now == nullptr || !is_stopped_by_us(*now) || stops == (now->power == Power::Start)) close(token, draft);
+  }
 }
 
 }  // namespace escala

@@ -80,6 +80,9 @@ struct Words {
     return fmt::format("terminate {} ({})", a.instance, name(a.cause));
   }
   std::string operator()(const CallTerminateAction& a) const { return fmt::format("ask to terminate {}", a.instance); }
+  std::string operator()(const PowerAction& a) const {
+    return fmt::format("ask to {} {}", a.wish == Power::Start ? "start" : "stop", a.instance);
+  }
   std::string operator()(const ForgetAction& a) const { return fmt::format("forget {}", a.instance); }
   std::string operator()(const LaunchAction& a) const {
     return a.replaces ? fmt::format("launch {} in {} to replace {}", a.count, a.zone, *a.replaces)

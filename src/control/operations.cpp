@@ -32,8 +32,9 @@ Token TokenMaker::next(const GroupName& group) {
 
 Verdict judge(const state::Operation& intent, const Status& outcome, bool unsure) {
   if (outcome.ok()) return Verdict::Done;
-  // A termination is never given up: what we decided to remove must go, and asking again does no harm.
-  if (intent.kind() == state::Operation::TERMINATE)
+  // A termination is never given up: what we decided to remove must go, and asking again does no harm. Nor is a stop or
+  // a start: whoever does not want it any more closes it.
+  if (intent.kind() != state::Operation::LAUNCH)
     return outcome.error().kind == ErrorKind::NotFound ? Verdict::Done : Verdict::AskAgain;
   switch (outcome.error().kind) {
     case ErrorKind::Unknown:
@@ -111,14 +112,24 @@ std::vector<PendingLaunch> Operations::launches(const GroupName& group) const {
   return out;
 }
 
-const Operations::Entry* Operations::terminating(const GroupName& group, const InstanceId& instance) const {
+template <typename Kind>
+const Operations::Entry* Operations::about(const GroupName& group, const InstanceId& instance, Kind kind) const {
   const auto found = by_group_.find(group);
   if (found == by_group_.end()) return nullptr;
   for (const Token& token : found->second) {
     const Entry& entry = entries_.at(token);
-    if (entry.intent.kind() == state::Operation::TERMINATE && entry.intent.instance() == instance.str()) return &entry;
+    if (kind(entry.intent.kind()) && entry.intent.instance() == instance.str()) return &entry;
   }
   return nullptr;
+}
+
+const Operations::Entry* Operations::terminating(const GroupName& group, const InstanceId& instance) const {
+  return about(group, instance, [](auto kind) { return kind == state::Operation::TERMINATE; });
+}
+
+const Operations::Entry* Operations::power(const GroupName& group, const InstanceId& instance) const {
+  return about(group, instance,
+               [](auto kind) { return kind == state::Operation::STOP || kind == state::Operation::START; });
 }
 
 TimePoint Operations::due_at(const Entry& entry) const {
@@ -161,6 +172,12 @@ Status Operations::submit(Entry& entry, const std::string& cluster, const Store&
       if (any.ok() && !any->empty())
         request.instance = InstanceId(any->front().key.substr(keys::instances(request.group).size()));
     }
+    return provider.submit(request);
+  }
+  if (intent.kind() != state::Operation::LAUNCH) {
+    request.kind = intent.kind() == state::Operation::STOP ? RequestKind::Stop : RequestKind::Start;
+    request.instance = InstanceId(intent.instance());
+    request.hibernate = intent.hibernate();
     return provider.submit(request);
   }
   request.kind = RequestKind::Launch;
@@ -219,6 +236,7 @@ Ec2Spec to_ec2_spec(const state::Ec2Spec& from) {
   to.spot_price = from.spot_price();
   to.tenancy = from.tenancy();
   to.placement_group = from.placement_group();
+  to.hibernation = from.hibernation();
   to.metadata_tokens = from.metadata_tokens();
   to.metadata_endpoint = from.metadata_endpoint();
   to.metadata_hops = from.metadata_hops();

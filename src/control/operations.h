@@ -84,6 +84,8 @@ class Operations {
   std::vector<PendingLaunch> launches(const GroupName& group) const;
   // The intent to terminate this instance, if there is one.
   const Entry* terminating(const GroupName& group, const InstanceId& instance) const;
+  // The intent to stop it or to start it again, if there is one; there is never more than one.
+  const Entry* power(const GroupName& group, const InstanceId& instance) const;
   std::vector<Token> tokens(const GroupName& group) const;
 
   // Asks the provider for every intent that is due. Launches whose spec the store does not have are answered right
@@ -93,6 +95,8 @@ class Operations {
   std::vector<Completion> take_own_answers() { return std::exchange(own_answers_, {}); }
 
  private:
+  template <typename Kind>  // Kind(kind of operation) -> bool
+  const Entry* about(const GroupName& group, const InstanceId& instance, Kind kind) const;
   Status submit(Entry& entry, const std::string& cluster, const Store& store, Provider& provider);
   TimePoint due_at(const Entry& entry) const;
 

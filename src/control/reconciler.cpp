@@ -37,6 +37,12 @@ bool forgot_some(const GroupMemory& a, const GroupMemory& b) {
   });
 }
 
+// The first word of its agent. Of one that was stopped and is started again, what it said before says nothing.
+bool says_it_runs(const Instance& instance, const Reading& reading) {
+  if (instance.agent_reported) return false;
+  return instance.power != Power::Start || reading.received_at > instance.power_since;
+}
+
 bool same_words(const Reading& reading, const Reading& heard) {
   return reading.instance == heard.instance && reading.sequence == heard.sequence &&
          reading.incarnation == heard.incarnation && reading.received_at == heard.received_at;
@@ -135,14 +141,19 @@ Status Reconciler::load_members() {
 bool Reconciler::take_traffic(const std::optional<std::string>& record) {
   std::vector<TrafficWord> words;
   state::TrafficState message;
-  if (record && message.ParseFromString(*record))
+  std::vector<TrafficSource> asked;
+  if (record && message.ParseFromString(*record)) {
     for (const auto& word : message.words())
       if (word.health() <= static_cast<uint32_t>(TrafficHealth::Draining))
         words.push_back({InstanceId(word.instance()), static_cast<TrafficHealth>(word.health())});
+    for (const auto& source : message.sources())
+      if (source.state() != "Removing") asked.push_back({source.type(), source.identifier()});
+  }
   std::sort(words.begin(), words.end(),
             [](const TrafficWord& a, const TrafficWord& b) { return a.instance < b.instance; });
-  if (words == seen_.traffic) return false;
+  if (words == seen_.traffic && asked == sources_asked_) return false;
   seen_.traffic = std::move(words);
+  sources_asked_ = std::move(asked);
   return true;
 }
 
@@ -282,7 +293,7 @@ void Reconciler::observe(TimePoint now, TimePoint wall_now) {
       reading = heard[i].reading;
       const auto member = members_.find(reading.instance);
       if (member != members_.end() && is_serving(member->second.instance.state)) feed_.take(reading, now);
-      if (member != members_.end() && !member->second.instance.agent_reported) {
+      if (member != members_.end() && says_it_runs(member->second.instance, reading)) {
         Member reported = member->second;
         reported.instance.agent_reported = true;
         reported.unsaved = true;
@@ -303,6 +314,10 @@ void Reconciler::observe(TimePoint now, TimePoint wall_now) {
     return age > seen_.silent_after && age < 2 * seen_.silent_after;
   });
   if (ended || (silent && !seen_.board_unknown)) context_->inventory.hurry(now);
+  const auto& sources = seen_.group.traffic_sources;
+  seen_.traffic_unread = std::any_of(sources.begin(), sources.end(), [this](const TrafficSource& source) {
+    return std::find(sources_asked_.begin(), sources_asked_.end(), source) == sources_asked_.end();
+  });
   seen_.launches = context_->operations.launches(name_);
   if (planted(Mistake::InFlightNotCounted)) seen_.launches.clear();
   seen_.inventory = context_->inventory.of(name_);
@@ -490,7 +505,8 @@ Status Reconciler::publish() {
     for (const auto& [id, member] : members_)
       if (member.instance.provider_state != ProviderState::Gone)
         list.instances.push_back({id, member.agent_address, member.instance.state, member.instance.launched_by,
-                                  !member.instance.agent_reported && is_coming(member.instance.state)});
+                                  !member.instance.agent_reported &&
+                                      (is_coming(member.instance.state) || is_warming(member.instance.state))});
   return context_->metrics.watch(list);
 }
 

@@ -128,9 +128,13 @@ class Reconciler {
   void act(const TransitionAction& action, TimePoint now, Draft& draft);
   void act(const BeginTerminateAction& action, TimePoint now, Draft& draft);
   void act(const CallTerminateAction& action, TimePoint now, Draft& draft);
+  void act(const PowerAction& action, TimePoint now, Draft& draft);
   void act(const ForgetAction& action, TimePoint now, Draft& draft);
   void act(const LaunchAction& action, TimePoint now, Draft& draft);
   Member* edit(const InstanceId& id, Draft& draft);
+  // To terminate, stop or start it.
+  state::Operation intent_about(const InstanceId& instance, state::Operation::Kind kind, const Token& token,
+                                TimePoint now) const;
   void fill_hook_tokens(Instance& instance, TimePoint now, Draft& draft);
   void announce(const state::Activity& activity, const std::string& event, TimePoint now, Draft& draft);
   std::string begin_activity(const InstanceId& instance, std::string description, std::string cause, bool waits,
@@ -138,12 +142,14 @@ class Reconciler {
   void end_activity(const std::string& key, state::Activity::Status status, std::string_view message, TimePoint now,
                     Draft& draft, const std::string& event = {});
   void close(const Token& token, Draft& draft);
+  void close_old_wishes(Draft& draft);
   void seal(Draft& draft) const;  // members, intents and memory into the batch, with their conditions
 
   // settle.cpp
   void settle_launch(const state::Operation& intent, const Completion& answer, TimePoint now, Draft& draft);
   void settle_refused(const state::Operation& intent, const Error& error, TimePoint now, Draft& draft);
   void settle_terminate(const state::Operation& intent, const Completion& answer, TimePoint now, Draft& draft);
+  void settle_power(const state::Operation& intent, const Completion& answer, Draft& draft);
   void postpone(const state::Operation& intent, const Error& error, TimePoint now, Draft& draft);
 
   // alarms.cpp
@@ -159,8 +165,9 @@ class Reconciler {
   std::optional<Error> broken_;
   // The Snapshot is the group's memory here: what does not change from one decision to the next is never copied.
   Snapshot seen_;
-  GroupMemory spare_;                     // the one before: the next decision is written into its storage
-  std::map<InstanceId, Member> members_;  // as seen_.instances, with versions
+  GroupMemory spare_;                         // the one before: the next decision is written into its storage
+  std::vector<TrafficSource> sources_asked_;  // of which the record of traffic tells
+  std::map<InstanceId, Member> members_;      // as seen_.instances, with versions
   Revision group_version_ = 0;
   Revision memory_version_ = 0;
   TimePoint memory_saved_at_{};

@@ -60,8 +60,10 @@ Draft Reconciler::settle(std::span<const Completion> answers, TimePoint now) {
       case Verdict::Done:
         if (intent.kind() == state::Operation::TERMINATE)
           settle_terminate(intent, answer, now, draft);
-        else
+        else if (intent.kind() == state::Operation::LAUNCH)
           settle_launch(intent, answer, now, draft);
+        else
+          settle_power(intent, answer, draft);
         break;
     }
   }
@@ -135,6 +137,15 @@ void Reconciler::settle_terminate(const state::Operation& intent, const Completi
   if (member->instance.provider_state != ProviderState::Gone) member->instance.provider_state = state;
 }
 
+void Reconciler::settle_power(const state::Operation& intent, const Completion& answer, Draft& draft) {
+  close(Token(intent.token()), draft);
+  Member* member = edit(InstanceId(intent.instance()), draft);
+  if (member == nullptr) return;
+  ProviderState& state = member->instance.provider_state;
+  for (const ProviderInstance& word : answer.instances)
+    if (word.id == member->instance.id && state != ProviderState::Gone) state = word.state;
+}
+
 void Reconciler::postpone(const state::Operation& intent, const Error& error, TimePoint now, Draft& draft) {
   state::Operation later = intent;
   later.set_state(state::Operation::UNKNOWN);
@@ -157,13 +168,7 @@ Draft Reconciler::reap(const ProviderInstance& stray, TimePoint now) {
   if (context_->operations.terminating(name_, stray.id) != nullptr) return draft;
   log_warning("control", "instance {} carries our tag and no group knows it (group {}, launched by {}): terminating it",
               stray.id, name_, stray.owner.token);
-  state::Operation intent;
-  intent.set_token(context_->tokens.next(name_).str());
-  intent.set_kind(state::Operation::TERMINATE);
-  intent.set_group(name_.str());
-  intent.set_instance(stray.id.str());
-  intent.set_epoch(context_->tokens.epoch());
-  intent.set_created_at(to_us(now));
+  state::Operation intent = intent_about(stray.id, state::Operation::TERMINATE, context_->tokens.next(name_), now);
   state::Activity activity =
       start_activity(new_activity_id(context_->random), name_, terminate_description(stray.id),
                      out_of_service_cause("a check that found it running although no group knows of it", now), now);

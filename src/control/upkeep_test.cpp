@@ -163,6 +163,48 @@ TEST_F(UpkeepTest, AWarmPoolIsFilledDrawnFromAndDeleted) {
   EXPECT_TRUE(w_.run_until([&] { return !w_.stored(kWeb).warm_pool && alive() == 1; }));
 }
 
+TEST_F(UpkeepTest, WhatWaitsStoppedIsStoppedAndStartedOnceWhateverIsLost) {
+  Group group = group_of("web", 0, 2, 0);
+  group.warm_pool = WarmPool{};
+  group.warm_pool->state = PoolState::Stopped;
+  w_.put_group(group);
+  const auto count = [&](LifecycleState state) {
+    const auto all = w_.recorded(kWeb);
+    return std::count_if(all.begin(), all.end(), [&](const Instance& i) { return i.state == state; });
+  };
+  // The process dies when it has handed over the first stop, and its answer is lost.
+  w_.provider.after_submit = [&](const ProviderRequest& request) {
+    if (request.kind != RequestKind::Stop) return;
+    w_.provider.after_submit = nullptr;
+    throw Crash{};
+  };
+  EXPECT_THROW(w_.run(2min), Crash);
+  w_.restart();
+  ASSERT_TRUE(w_.run_until([&] { return count(LifecycleState::WarmedStopped) == 2; }, 5min));
+  const int stops = w_.provider.fake.stops_carried_out();
+  w_.run(10min);
+  EXPECT_EQ(w_.provider.fake.stops_carried_out(), stops) << "nothing is asked for again";
+  EXPECT_EQ(w_.provider.ever(), 2u);
+  EXPECT_EQ(w_.open_operations(), 0u);
+
+  group = w_.stored(kWeb);
+  group.desired_capacity = group.min_size = 1;
+  w_.put_group(group);
+  w_.provider.fake.lose_answers(1);
+  ASSERT_TRUE(w_.run_until([&] { return w_.in_service(kWeb) == 1; }, 5min));
+  EXPECT_EQ(w_.provider.ever(), 2u) << "it was drawn";
+  EXPECT_GE(w_.provider.fake.starts_carried_out(), 1);
+  EXPECT_TRUE(w_.run_until([&] { return w_.open_operations() == 0; }, 5min));
+  EXPECT_EQ(count(LifecycleState::WarmedStopped), 1);
+
+  // One whose provider does not know it any more holds nothing up.
+  group = w_.stored(kWeb);
+  group.warm_pool->deleting = true;
+  w_.put_group(group);
+  EXPECT_TRUE(w_.run_until([&] { return !w_.stored(kWeb).warm_pool && alive() == 1; }, 5min));
+  EXPECT_EQ(w_.open_operations(), 0u);
+}
+
 TEST_F(UpkeepTest, TopicsAreToldInTheBatchOfWhatTheyAreToldOf) {
   Group group = group_of("web", 0, 3, 1);
   group.notifications = {{"https://h/all", {kLaunchNotice, kTerminateNotice, kLaunchErrorNotice}},

@@ -103,6 +103,9 @@ enum class ReasonCode : uint16_t {
   // forecasts
   ForecastAsks,
   ForecastOnly,
+  // stopped instances of warm pools
+  WarmPoolStops,
+  WarmPoolStarts,
 };
 
 // One value of a reason, by name: {"value", 83.2}, {"instance", "i-0abc"}.
@@ -180,6 +183,14 @@ struct TransitionAction {
   friend bool operator==(const TransitionAction&, const TransitionAction&) = default;
 };
 
+// Asks the provider to stop (or hibernate) an instance of the warm pool, or to start it again.
+struct PowerAction {
+  InstanceId instance;
+  Power wish = Power::Untouched;  // never Untouched
+  Reason why;
+  friend bool operator==(const PowerAction&, const PowerAction&) = default;
+};
+
 struct SetHealthAction {
   InstanceId instance;
   HealthStatus health = HealthStatus::Unhealthy;
@@ -194,8 +205,8 @@ struct ForgetAction {
   friend bool operator==(const ForgetAction&, const ForgetAction&) = default;
 };
 
-using Action = std::variant<SetHealthAction, TransitionAction, BeginTerminateAction, CallTerminateAction, ForgetAction,
-                            LaunchAction>;
+using Action = std::variant<SetHealthAction, TransitionAction, BeginTerminateAction, CallTerminateAction, PowerAction,
+                            ForgetAction, LaunchAction>;
 
 // What each policy wanted, before combining: for explain and the dashboard.
 struct Proposal {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "engine/lifecycle.h"
 #include "engine/reason_facts.h"
 
@@ -96,12 +97,21 @@ std::optional<TrafficHealth> HealthRound::traffic_of(const Instance& instance) c
   return found->health;
 }
 
+// We started it, and the provider's word that it is stopped may be from before.
+bool HealthRound::started_since(size_t index) const {
+  const Instance& instance = seen_.instances[index];
+  if (instance.power != Power::Start || instance.provider_state != ProviderState::Stopped) return false;
+  const Reading* reading = readings_[index];
+  const bool speaks = !seen_.board_unknown && reading && now_ - reading->received_at <= seen_.silent_after;
+  return speaks || seen_.inventory.listed_at < instance.in_service_at.value_or(instance.state_since) + kStateSettles;
+}
+
 Diagnosis HealthRound::diagnose_in_service(size_t index) const {
   const Instance& instance = seen_.instances[index];
   const bool checks = !has(seen_.group.suspended, Process::HealthCheck);
   const bool stopped =
       instance.provider_state == ProviderState::Stopped || instance.provider_state == ProviderState::ShuttingDown;
-  if (stopped && checks && inventory_trusted_)
+  if (stopped && checks && !started_since(index) && inventory_trusted_)
     return unwell(instance, Condition::Dead, ReasonCode::UnhealthyProvider,
                   {fact("state", std::string(name(instance.provider_state)))});
 
@@ -158,7 +168,9 @@ Diagnosis HealthRound::diagnose(size_t index) const {
   const bool stopped =
       instance.provider_state == ProviderState::Stopped || instance.provider_state == ProviderState::ShuttingDown;
   const bool kept = is_coming(instance.state) || (is_warmed(instance.state) && !is_going(instance.state));
-  if (kept && stopped && inventory_trusted_) {
+  const bool meant = instance.provider_state == ProviderState::Stopped && is_stopped_by_us(instance) &&
+                     !planted(Mistake::RestTakenForDeath);
+  if (kept && stopped && !meant && inventory_trusted_) {
     Diagnosis dead = unwell(instance, Condition::Dead, ReasonCode::LaunchDied,
                             {fact("state", std::string(name(instance.provider_state)))});
     dead.set_health.reset();

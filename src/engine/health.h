@@ -12,6 +12,7 @@
 namespace escala {
 
 inline constexpr int kSilentTimes = 3;             // an agent is given up after so many times silent_after,
+inline constexpr Duration kStateSettles{2min};     // a list may still show a state from so long before
 inline constexpr Duration kMinAgentSilence = 10s;  // and never sooner: agents need a moment to dial in again
 
 enum class Condition : uint8_t {
@@ -47,6 +48,7 @@ class HealthRound {
 
  private:
   Diagnosis diagnose_in_service(size_t index) const;
+  bool started_since(size_t index) const;
   std::optional<TrafficHealth> traffic_of(const Instance& instance) const;
   bool is_silent(size_t index, Diagnosis& diagnosis) const;
 

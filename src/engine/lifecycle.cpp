@@ -100,7 +100,16 @@ bool is_warming(LifecycleState state) {
 }
 
 bool is_warm(LifecycleState state) {
-  return state == WarmedRunning || state == WarmedStopped || state == WarmedHibernated;
+  return state == WarmedRunning || is_asleep(state);
+}
+
+bool is_asleep(LifecycleState state) {
+  return state == WarmedStopped || state == WarmedHibernated;
+}
+
+bool is_stopped_by_us(const Instance& instance) {
+  if (instance.power == Power::Start) return is_coming(instance.state);
+  return instance.power != Power::Untouched && (is_warming(instance.state) || is_asleep(instance.state));
 }
 
 bool waits_for_hooks(LifecycleState state) {
@@ -179,6 +188,12 @@ void begin_terminate(Instance& instance, const Group& group, TerminateCause caus
 }
 
 void enter(Instance& instance, const TransitionAction& action, TimePoint now) {
+  if (action.to == Pending && is_asleep(instance.state)) {
+    // What its agent said was before it was stopped.
+    instance.agent_reported = planted(Mistake::SleeperTrusted) && instance.agent_reported;
+    instance.power = Power::Start;
+    instance.power_since = now;
+  }
   instance.state = action.to;
   instance.state_since = now;
   instance.hooks = action.hooks;
@@ -191,6 +206,7 @@ void enter(Instance& instance, const TransitionAction& action, TimePoint now) {
     instance.reused = !planted(Mistake::ReturnedProvesLaunches);
     instance.terminate_for_replacement = false;
     instance.replaces.reset();
+    instance.power = Power::Untouched;
   }
 }
 

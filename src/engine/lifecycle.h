@@ -29,6 +29,10 @@ bool is_going(LifecycleState state);
 bool is_warmed(LifecycleState state);
 // Warmed:Pending, Warmed:Pending:Wait, Warmed:Pending:Proceed.
 bool is_warming(LifecycleState state);
+// Warmed:Stopped, Warmed:Hibernated: prepared, and the provider is not to run it.
+bool is_asleep(LifecycleState state);
+// Its being stopped is our doing: it is on its way to rest in the warm pool, rests there, or is being started again.
+bool is_stopped_by_us(const Instance& instance);
 // Prepared and waiting to be needed: Warmed:Running, Warmed:Stopped, Warmed:Hibernated.
 bool is_warm(LifecycleState state);
 // Pending:Wait, Terminating:Wait and their Warmed:* likes.

@@ -37,6 +37,8 @@ constexpr std::array<Word<LifecycleState>, kLifecycleStates> kLifecycle{{
     {LifecycleState::WarmedRunning, "Warmed:Running"},
     {LifecycleState::WarmedHibernated, "Warmed:Hibernated"},
 }};
+constexpr std::array<Word<PoolState>, 3> kPoolStates{
+    {{PoolState::Running, "Running"}, {PoolState::Stopped, "Stopped"}, {PoolState::Hibernated, "Hibernated"}}};
 constexpr std::array<Word<HealthStatus>, 2> kHealth{
     {{HealthStatus::Healthy, "Healthy"}, {HealthStatus::Unhealthy, "Unhealthy"}}};
 constexpr std::array<Word<ProviderState>, 6> kProviderStates{{{ProviderState::Unknown, "unknown"},
@@ -137,6 +139,9 @@ std::string_view name(MissingData v) {
 std::string_view name(AdjustmentType v) {
   return word(kAdjustments, v);
 }
+std::string_view name(PoolState v) {
+  return word(kPoolStates, v);
+}
 std::string_view name(Process v) {
   return word(kProcessNames, v);
 }
@@ -170,6 +175,9 @@ std::optional<MissingData> missing_data(std::string_view text) {
 }
 std::optional<AdjustmentType> adjustment_type(std::string_view text) {
   return value(kAdjustments, text);
+}
+std::optional<PoolState> pool_state(std::string_view text) {
+  return value(kPoolStates, text);
 }
 std::optional<Process> process(std::string_view text) {
   return value(kProcessNames, text);

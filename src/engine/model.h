@@ -51,6 +51,10 @@ enum class HealthStatus : uint8_t { Healthy, Unhealthy };
 // What the provider last said of an instance.
 enum class ProviderState : uint8_t { Unknown, Pending, Running, Stopped, ShuttingDown, Gone };
 
+// What we have last asked the provider to do with an instance that exists: instances of a warm pool are stopped, and
+// started again when they are needed.
+enum class Power : uint8_t { Untouched, Stop, Hibernate, Start };
+
 // A launch recipe by name and version; contents belong to the provider layer. Ordered by creation for the termination
 // policies OldestLaunchConfiguration and OldestLaunchTemplate.
 struct LaunchSpecRef {
@@ -95,6 +99,8 @@ struct Instance {
   Token terminate_token;                   // the provider was (or is being) asked to terminate; empty before
   bool returns_to_pool = false;            // Terminating, and the warm pool takes it back when its hooks are done
   bool reused = false;                     // the warm pool took it back: what becomes of it says nothing of launches
+  Power power = Power::Untouched;
+  TimePoint power_since{};  // when that was asked
   friend bool operator==(const Instance&, const Instance&) = default;
 };
 
@@ -321,12 +327,16 @@ struct MaintenancePolicy {
   friend bool operator==(const MaintenancePolicy&, const MaintenancePolicy&) = default;
 };
 
-// Instances prepared beside the group (PutWarmPool); ours run (PoolState Running).
+// How the prepared instances of a warm pool wait.
+enum class PoolState : uint8_t { Running, Stopped, Hibernated };
+
+// Instances prepared beside the group (PutWarmPool).
 struct WarmPool {
   std::optional<int> max_prepared;  // MaxGroupPreparedCapacity: of group and pool together; absent = MaxSize
   int min_size = 0;
   bool reuse_on_scale_in = false;
-  bool deleting = false;  // its instances go, then the pool
+  bool deleting = false;                 // its instances go, then the pool
+  PoolState state = PoolState::Running;  // of instances that are prepared from now on
   friend bool operator==(const WarmPool&, const WarmPool&) = default;
 };
 
@@ -448,6 +458,7 @@ std::string_view name(Statistic);
 std::string_view name(Comparison);
 std::string_view name(MissingData);
 std::string_view name(AdjustmentType);
+std::string_view name(PoolState);
 std::string_view name(Process);
 std::string_view name(TerminationPolicy);
 std::string_view name(LifecycleTransition);
@@ -455,6 +466,7 @@ std::string_view name(MetricsMode);
 
 // The other way round; nullopt for a word that is none of them.
 std::optional<LifecycleState> lifecycle_state(std::string_view);
+std::optional<PoolState> pool_state(std::string_view);
 std::optional<Process> process(std::string_view);
 std::optional<TerminationPolicy> termination_policy(std::string_view);
 std::optional<MetricKind> metric_kind(std::string_view);

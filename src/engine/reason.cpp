@@ -89,8 +89,10 @@ constexpr std::array kNames = std::to_array<std::string_view>({
     "launch_ordered",
     "forecast_asks",
     "forecast_only",
+    "warm_pool_stops",
+    "warm_pool_starts",
 });
-static_assert(kNames.size() == static_cast<size_t>(ReasonCode::ForecastOnly) + 1, "a code without a name");
+static_assert(kNames.size() == static_cast<size_t>(ReasonCode::WarmPoolStarts) + 1, "a code without a name");
 
 }  // namespace
 

@@ -23,7 +23,7 @@
 //   RefreshEnded                subject = refresh; status (text), why (text)
 //   LifetimeReached             subject = instance; seconds, held (text)
 //   WarmPoolShort               prepared, wanted; of one launch: subject = zone, launching
-//   WarmPoolSurplus, WarmPoolDrawn, WarmPoolReturned  subject = instance
+//   WarmPoolSurplus, WarmPoolDrawn, WarmPoolReturned, WarmPoolStops, WarmPoolStarts  subject = instance
 //   TrafficAwaited, TrafficDraining  subject = instance; until (text)
 //   LaunchOrdered               count
 //   AgentsAllSilent             subject = a new instance that waits to be heard, or empty
@@ -233,6 +233,10 @@ const std::map<ReasonCode, Sentence>& sentences() {
        [](const Words& w) { return fmt::format("instance {} is taken from the warm pool", w.subject()); }},
       {WarmPoolReturned,
        [](const Words& w) { return fmt::format("instance {} goes back to the warm pool", w.subject()); }},
+      {WarmPoolStops,
+       [](const Words& w) { return fmt::format("instance {} is stopped, ready in the warm pool", w.subject()); }},
+      {WarmPoolStarts,
+       [](const Words& w) { return fmt::format("instance {} from the warm pool is started", w.subject()); }},
       {TrafficAwaited,
        [](const Words& w) {
          return fmt::format("instance {} waits to be healthy in its traffic source{}", w.subject(),

@@ -80,6 +80,7 @@ struct Snapshot {
   std::string fleet_paused_reason;
   bool fleet_observe = false;
   std::vector<TrafficWord> traffic;        // sorted by instance
+  bool traffic_unread = false;             // a source was attached and has not been asked yet: no word says nothing
   std::vector<AlarmWindow> alarm_windows;  // of the alarms that have queries; none yet: not known
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };

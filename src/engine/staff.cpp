@@ -24,6 +24,8 @@ std::string describe(const Action& action) {
           return "launch " + std::to_string(a.count) + " in " + a.zone.str() + (a.warm ? " for the warm pool" : "");
         else if constexpr (std::is_same_v<T, BeginTerminateAction> || std::is_same_v<T, CallTerminateAction>)
           return "terminate " + a.instance.str();
+        else if constexpr (std::is_same_v<T, PowerAction>)
+          return (a.wish == Power::Start ? "start " : "stop ") + a.instance.str();
         else if constexpr (std::is_same_v<T, ForgetAction>)
           return "forget " + a.instance.str();
         else if constexpr (std::is_same_v<T, SetHealthAction>)

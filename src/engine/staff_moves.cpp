@@ -96,7 +96,8 @@ bool StaffRound::awaits_traffic(size_t index) {
 
 // A termination or detachment waits for the connections that are still open, as long as DrainTimeout.
 bool StaffRound::drained(const Instance& instance) {
-  if (seen.group.traffic_sources.empty() || !traffic_of(instance) || planted(Mistake::TrafficNotDrained)) return true;
+  const bool may_have_traffic = traffic_of(instance) || (seen.traffic_unread && instance.in_service_at);
+  if (seen.group.traffic_sources.empty() || !may_have_traffic || planted(Mistake::TrafficNotDrained)) return true;
   const TimePoint deadline = instance.state_since + seen.group.drain_timeout;
   if (now >= deadline) return true;
   because(ReasonCode::TrafficDraining, instance.id.str(), {fact("until", iso8601(deadline))});
@@ -141,8 +142,52 @@ void StaffRound::await_registration(size_t index, bool running) {
       {ReasonCode::NeverRegistered, instance.id.str(), {fact("seconds", seconds(now - instance.state_since))}});
 }
 
+// Stops it, or starts it again, unless that was asked a moment ago.
+void StaffRound::ask_power(const Instance& instance, Power wish) {
+  const bool starts = wish == Power::Start;
+  Reason why{starts ? ReasonCode::WarmPoolStarts : ReasonCode::WarmPoolStops, instance.id.str(), {}};
+  because(why);
+  if (instance.power == wish && now < instance.power_since + kAskPowerAgain) {
+    look_at(instance.power_since + kAskPowerAgain);
+    return;
+  }
+  if (!is_asleep(instance.state)) seat_of(instance).moved = true;  // who rests goes on resting
+  early_.emplace_back(PowerAction{instance.id, wish, std::move(why)});
+}
+
+// It came up: what had failed before works again. Who was used before proves nothing of launches.
+void StaffRound::note_it_came_up(const Instance& instance) {
+  if (instance.in_service_at || instance.reused || !memory.offerings.contains(offering_of(instance))) return;
+  note_in_service(memory, offering_of(instance));
+  memory_changed = true;
+}
+
+// One that is prepared, where the pool's instances do not run: it rests once the provider has stopped it.
+bool StaffRound::rests_in_pool(const Instance& instance) {
+  if (instance.provider_state == ProviderState::Stopped && is_stopped_by_us(instance)) {
+    note_it_came_up(instance);
+    const LifecycleState to =
+        instance.power == Power::Hibernate ? LifecycleState::WarmedHibernated : LifecycleState::WarmedStopped;
+    transition(instance, to, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
+    return true;
+  }
+  const auto& pool = seen.group.warm_pool;
+  if (!pool || pool->state == PoolState::Running) return false;
+  ask_power(instance, pool->state == PoolState::Hibernated ? Power::Hibernate : Power::Stop);
+  return true;
+}
+
 void StaffRound::move_pending(size_t index) {
   const Instance& instance = *seats[index].instance;
+  if (instance.provider_state == ProviderState::Stopped && is_stopped_by_us(instance)) {
+    if (is_warmed(instance.state)) {
+      rests_in_pool(instance);
+      return;
+    }
+    await_registration(index, false);
+    if (!seats[index].leaving) ask_power(instance, Power::Start);
+    return;
+  }
   const bool spoke = instance.agent_reported && (instance.provider_state == ProviderState::Unknown ||
                                                  instance.provider_state == ProviderState::Pending);
   const bool running = instance.provider_state == ProviderState::Running || spoke;
@@ -164,10 +209,8 @@ void StaffRound::move_pending(size_t index) {
     return;
   }
   if (!warm && awaits_traffic(index)) return;
-  if (first_time && !instance.reused && memory.offerings.contains(offering_of(instance))) {
-    note_in_service(memory, offering_of(instance));
-    memory_changed = true;
-  }
+  if (warm && rests_in_pool(instance)) return;
+  note_it_came_up(instance);
   transition(instance, warm ? LifecycleState::WarmedRunning : LifecycleState::InService, {},
              {ReasonCode::TransitionCompleted, instance.id.str(), {}});
 }
@@ -248,6 +291,9 @@ void StaffRound::move_instances() {
       move_coming(i);
     } else if (is_going(instance.state)) {
       move_going(instance);
+    } else if (is_asleep(instance.state) && instance.provider_state == ProviderState::Running &&
+               health.inventory_trusted()) {
+      ask_power(instance, instance.state == LifecycleState::WarmedStopped ? Power::Stop : Power::Hibernate);
     } else if (instance.state == LifecycleState::EnteringStandby) {
       transition(instance, LifecycleState::Standby, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
     } else if (instance.state == LifecycleState::Detaching && drained(instance)) {

@@ -18,6 +18,7 @@ namespace escala {
 
 inline constexpr int kMaxTerminationsPerDecision = 1000;  // the rest follows in the next decision
 inline constexpr size_t kMaxReasonsPerCode = 8;           // the last one kept says how many more there were
+inline constexpr Duration kAskPowerAgain{1min};           // a stop or start that has no effect is asked for again
 inline constexpr Duration kSettle = 100ms;                // after acting, look again: the next step may be possible
 
 // One instance in this decision.
@@ -138,6 +139,9 @@ class StaffRound {
   void launch_warm(int count);
   void shrink_warm_pool(std::vector<Seat*> pool, int surplus);
   void replace_in_warm_pool(const std::vector<Seat*>& pool, int size);
+  void note_it_came_up(const Instance& instance);
+  bool rests_in_pool(const Instance& instance);
+  void ask_power(const Instance& instance, Power wish);
   bool back_to_pool(const Instance& instance);
   bool drained(const Instance& instance);
   std::optional<TrafficHealth> traffic_of(const Instance& instance) const;

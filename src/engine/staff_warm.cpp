@@ -1,6 +1,7 @@
 // The warm pool: instances prepared beside the group. Launches of the group draw from it first; it is filled up to
 // max(MinSize, MaxGroupPreparedCapacity - desired); with ReuseOnScaleIn a scale-in gives its instances back to it. What
-// is in it is no capacity: max_size, zones' balance and policies do not see it.
+// is in it is no capacity: max_size, zones' balance and policies do not see it. Where the pool's state is Stopped or
+// Hibernated, what is prepared is stopped (staff_moves), and started again when it is drawn.
 #include <algorithm>
 #include <utility>
 
@@ -22,14 +23,16 @@ int wanted_prepared(const Group& group, int max_size, int desired) {
 
 bool usable(const Group& group, const Seat& seat) {
   const Instance& instance = *seat.instance;
-  return !seat.leaving && !seat.moved && !seat.outdated && instance.state == LifecycleState::WarmedRunning &&
+  const ProviderState rest = is_asleep(instance.state) ? ProviderState::Stopped : ProviderState::Running;
+  return !seat.leaving && !seat.moved && !seat.outdated && is_warm(instance.state) &&
          seat.condition == Condition::Well && instance.health == HealthStatus::Healthy &&
-         instance.provider_state == ProviderState::Running && instance.spec == group.spec;
+         instance.provider_state == rest && instance.spec == group.spec;
 }
 
 }  // namespace
 
-// Moves at most `how_many` prepared instances into the group, those of the emptiest zones first. Answers how many.
+// Moves at most `how_many` prepared instances into the group: those of the emptiest zones first, of those who run
+// already, of those the oldest. Answers how many.
 int StaffRound::draw(int how_many, const std::optional<InstanceId>& replaces) {
   if (!seen.group.warm_pool || how_many <= 0 || !health.inventory_trusted()) return 0;
   std::vector<Seat*> ready;
@@ -40,6 +43,8 @@ int StaffRound::draw(int how_many, const std::optional<InstanceId>& replaces) {
     const auto first = std::min_element(ready.begin(), ready.end(), [&](const Seat* a, const Seat* b) {
       const int in_a = zones[a->instance->zone], in_b = zones[b->instance->zone];
       if (in_a != in_b) return in_a < in_b;
+      const bool asleep_a = is_asleep(a->instance->state), asleep_b = is_asleep(b->instance->state);
+      if (asleep_a != asleep_b) return asleep_b;
       if (a->instance->launched_at != b->instance->launched_at)
         return a->instance->launched_at < b->instance->launched_at;
       return a->instance->id < b->instance->id;
@@ -48,6 +53,7 @@ int StaffRound::draw(int how_many, const std::optional<InstanceId>& replaces) {
     Reason why{ReasonCode::WarmPoolDrawn, instance.id.str(), {}};
     because(why);
     transition(instance, LifecycleState::Pending, {}, std::move(why), replaces);
+    if (is_asleep(instance.state)) ask_power(instance, Power::Start);
     ++heads.total;
     ++heads.coming;
     ++zones[instance.zone];

@@ -29,6 +29,7 @@ struct World {
   StaffOutcome last;
   int made = 0;
   int terminate_calls = 0;
+  std::vector<Power> power_calls;
 
   explicit World(int min = 0, int max = 10, int desired = 0, std::vector<std::string> zones = {"a"}) {
     Group& g = seen.group;
@@ -177,6 +178,14 @@ struct World {
     EXPECT_TRUE(is_legal(i.state, a.to)) << name(i.state) << " -> " << name(a.to);
     enter(i, a, now);
     if (i.state == LifecycleState::Detached) remove(a.instance);
+  }
+  void carry_out(const PowerAction& a) {
+    Instance& i = at(a.instance.str());
+    EXPECT_NE(a.wish, Power::Untouched);
+    EXPECT_EQ(a.wish == Power::Start, is_coming(i.state)) << name(i.state);
+    i.power = a.wish;
+    i.power_since = now;
+    power_calls.push_back(a.wish);
   }
   void carry_out(const SetHealthAction& a) { set_health(at(a.instance.str()), a, now); }
   void carry_out(const ForgetAction& a) {

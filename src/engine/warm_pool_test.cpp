@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "engine/aggregate.h"
+#include "engine/health.h"
 #include "engine/offering.h"
+#include "engine/staff_round.h"
 #include "engine/staff_world.h"
 
 namespace escala::testing {
@@ -102,6 +104,138 @@ TEST(WarmPool, ScaleInGivesInstancesBackWhereThatIsAskedFor) {
   w.settle();
   EXPECT_EQ(w.serving(), 3);
   EXPECT_EQ(w.terminate_calls, calls);
+}
+
+// A pool of PoolState Stopped with one instance that has been stopped, of a group whose agents are awaited.
+struct Sleeping : Pool {
+  Sleeping() : Pool(0, 1) {
+    seen.group.warm_pool->state = PoolState::Stopped;
+    seen.group.agent_expected = true;
+    step();
+    answer_launches();
+    step();  // prepared: the provider is asked
+    EXPECT_EQ(count(WarmedPending), 1);
+    EXPECT_EQ(power_calls, std::vector{Power::Stop});
+    step();
+    EXPECT_EQ(power_calls.size(), 1u) << "once a minute at most";
+    one().provider_state = ProviderState::Stopped;
+    step();
+    EXPECT_EQ(count(WarmedStopped), 1);
+  }
+  Instance& one() { return seen.instances.front(); }
+  void list() { seen.inventory.listed_at = now; }
+};
+
+TEST(WarmPool, RestsStoppedAndIsStartedWhenItIsNeeded) {
+  Sleeping w;
+  w.now += 1h;
+  w.list();
+  w.step();
+  EXPECT_TRUE(w.last.actions.empty()) << "being stopped is no death here";
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  EXPECT_EQ(w.one().state, Pending);
+  EXPECT_EQ(w.power_calls.back(), Power::Start);
+  EXPECT_EQ(launched(w.last), 0);
+  EXPECT_FALSE(w.one().agent_reported) << "what its agent said was before";
+  w.step();
+  EXPECT_EQ(w.one().state, Pending) << "a list may still show it as it was";
+  w.one().provider_state = ProviderState::Running;
+  w.step();
+  EXPECT_EQ(w.one().state, Pending);
+  w.one().agent_reported = true;
+  w.step();
+  EXPECT_EQ(w.one().state, InService);
+}
+
+TEST(WarmPool, AStopOrStartWithoutEffectIsAskedForAgain) {
+  Sleeping w;
+  w.one().provider_state = ProviderState::Running;  // somebody started it
+  w.now += kAskPowerAgain;
+  w.list();
+  w.step();
+  EXPECT_EQ(w.power_calls, (std::vector{Power::Stop, Power::Stop}));
+  w.one().provider_state = ProviderState::Stopped;
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  w.now += kAskPowerAgain;
+  w.list();
+  w.step();
+  EXPECT_EQ(w.power_calls, (std::vector{Power::Stop, Power::Stop, Power::Start, Power::Start}));
+}
+
+TEST(WarmPool, WhoCannotBeStartedIsReplaced) {
+  Sleeping w;
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  w.now += w.seen.group.registration_timeout;
+  w.list();
+  w.step();
+  EXPECT_EQ(w.one().state, Terminating);
+  EXPECT_EQ(w.seen.memory.offerings.size(), 1u) << "its zone may have no room";
+  w.now += 1min;
+  w.list();
+  w.step();
+  EXPECT_EQ(launched(w.last), 1);
+}
+
+TEST(WarmPool, AnOldWordThatItIsStoppedCostsNobodyHisPlace) {
+  Sleeping w;
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  w.one().provider_state = ProviderState::Running;
+  w.one().agent_reported = true;
+  w.step();
+  ASSERT_EQ(w.serving(), 1);
+  w.one().provider_state = ProviderState::Stopped;  // a list from before the start
+  w.step();
+  EXPECT_EQ(w.serving(), 1);
+  w.now += kStateSettles;
+  w.list();
+  w.hear_all();
+  w.step();
+  EXPECT_EQ(w.serving(), 1) << "it speaks";
+  w.now += 1min;
+  w.list();
+  w.step();
+  EXPECT_EQ(w.one().state, Terminating) << "it does not, and the provider keeps saying so";
+}
+
+TEST(WarmPool, WhoComesBackRestsAgain) {
+  Sleeping w;
+  w.seen.group.warm_pool->reuse_on_scale_in = true;
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  w.one().provider_state = ProviderState::Running;
+  w.one().agent_reported = true;
+  w.step();
+  ASSERT_EQ(w.serving(), 1);
+  w.seen.group.desired_capacity = 0;
+  w.step();
+  w.step();
+  ASSERT_EQ(w.one().state, WarmedPending);
+  w.step();
+  EXPECT_EQ(w.power_calls, (std::vector{Power::Stop, Power::Start, Power::Stop}));
+  w.seen.group.warm_pool->deleting = true;
+  w.one().provider_state = ProviderState::Stopped;
+  w.step();
+  w.step();
+  EXPECT_EQ(w.one().state, WarmedTerminating);
+}
+
+TEST(WarmPool, WhoRunsIsDrawnBeforeWhoMustBeStarted) {
+  Pool w(0, 2);
+  w.settle();
+  ASSERT_EQ(w.count(WarmedRunning), 2);
+  Instance& first = w.seen.instances.front();
+  first.state = WarmedHibernated;
+  first.power = Power::Hibernate;
+  first.provider_state = ProviderState::Stopped;
+  first.launched_at -= 1h;
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  EXPECT_EQ(w.seen.instances.front().state, WarmedHibernated);
+  EXPECT_TRUE(w.power_calls.empty());
 }
 
 TEST(WarmPool, WhoComesBackProvesNothingOfLaunches) {
@@ -297,6 +431,24 @@ TEST(TrafficSource, UnhealthyOnesAreReplacedAfterTheGracePeriodAndRecover) {
   traffic(w, {{"a-0000", TrafficHealth::Healthy}, {"a-0001", TrafficHealth::Healthy}});
   w.step();
   EXPECT_EQ(w.at("a-0000").health, HealthStatus::Healthy);
+}
+
+// Seed 559: detached under one name and attached under another a moment later, it may still be served from there.
+TEST(TrafficSource, OneThatWasNotAskedYetIsNoProofThatNobodyIsServed) {
+  World w(0, 4, 0);
+  w.in_service(1);
+  w.seen.group.traffic_sources = {{"elbv2", "web"}};
+  w.seen.traffic_unread = true;
+  w.step();
+  w.step();
+  EXPECT_EQ(w.terminate_calls, 0);
+  World asked = w;
+  asked.seen.traffic_unread = false;
+  asked.step();
+  EXPECT_EQ(asked.terminate_calls, 1);
+  w.now += w.seen.group.drain_timeout;
+  w.step();
+  EXPECT_EQ(w.terminate_calls, 1) << "nor is it waited for for ever";
 }
 
 TEST(TrafficSource, TerminationWaitsForTheDrainButNotForEver) {

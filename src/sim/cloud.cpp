@@ -60,7 +60,10 @@ void Cloud::die(const InstanceId& id) {
 
 void Cloud::stop(const InstanceId& id) {
   const auto found = instances_.find(id);
-  if (found != instances_.end() && found->second.ours && lives(found->second)) found->second.stopped = true;
+  if (found != instances_.end() && found->second.ours && lives(found->second)) {
+    found->second.stopped = true;
+    found->second.stopped_by_us = false;
+  }
 }
 
 void Cloud::interrupt(const InstanceId& id) {
@@ -78,7 +81,7 @@ void Cloud::heal() {
     instance.running_at = std::min(instance.running_at, soon);
     instance.agent_from = std::min(instance.agent_from, soon + options_.boot);
     instance.listed_from = std::min(instance.listed_from, soon);
-    if (instance.stopped) die(id);  // whoever stopped it takes it away
+    if (instance.stopped && !instance.stopped_by_us) die(id);  // whoever stopped it takes it away
   }
 }
 
@@ -153,7 +156,9 @@ void Cloud::arrive(const Session& session, int controller, const ProviderRequest
       request.kind == RequestKind::Launch && !launched_.contains(request.token) && under_way_[request.token] == 0;
   if (late && may_refuse && random_.chance(0.5))
     return answer(session, *late, answer_to(request, Error{ErrorKind::NoCapacity, "InsufficientInstanceCapacity"}));
-  Completion done = request.kind == RequestKind::Launch ? launch(request) : terminate(request);
+  Completion done = request.kind == RequestKind::Launch      ? launch(request)
+                    : request.kind == RequestKind::Terminate ? terminate(request)
+                                                             : stop_or_start(request);
   if (bites(AnswersLost, 0.6)) return give_up(session, request);
   if (bites(AnswersNever, 0.5)) return;
   if (bites(AnswersTwice, 0.7)) answer(session, from_seconds(random_.between(0, 90)), done);
@@ -212,6 +217,13 @@ Completion Cloud::launch(const ProviderRequest& request) {
   return done;
 }
 
+void Cloud::boot(Instance& instance, TimePoint now) {
+  instance.running_at = now + from_seconds(seconds(options_.boot) * random_.between(0.3, 2));
+  if (bites(StuckPending, 0.6)) instance.running_at = now + 3h;
+  instance.agent_from = instance.running_at + from_seconds(random_.between(0, 10));
+  if (bites(AgentNeverComes, 0.6)) instance.agent_from = kNever;
+}
+
 void Cloud::create(const ProviderRequest& request, Launched& launched, int index) {
   const TimePoint now = queue_.now();
   Instance made;
@@ -221,10 +233,7 @@ void Cloud::create(const ProviderRequest& request, Launched& launched, int index
   made.word.instance_type = request.spec.instance_type;
   made.word.launched_at = now;
   made.word.address = fmt::format("10.0.{}.{}:80", instances_.size() / 250, instances_.size() % 250 + 1);
-  made.running_at = now + from_seconds(seconds(options_.boot) * random_.between(0.3, 2));
-  if (bites(StuckPending, 0.6)) made.running_at = now + 3h;
-  made.agent_from = made.running_at + from_seconds(random_.between(0, 10));
-  if (bites(AgentNeverComes, 0.6)) made.agent_from = kNever;
+  boot(made, now);
   if (bites(NewHidden, 0.7)) made.listed_from = now + from_seconds(random_.between(1, 120));
   launched.ids.push_back(made.word.id);
   const InstanceId id = made.word.id;
@@ -246,6 +255,31 @@ Completion Cloud::terminate(const ProviderRequest& request) {
   const Duration takes = bites(StuckEnding, 0.6) ? from_seconds(random_.between(600, 7200))
                                                  : from_seconds(seconds(options_.ending) * random_.between(0.1, 2));
   instance.gone_at = std::min(instance.gone_at, now + takes);
+  done.instances.push_back(told(instance, now));
+  return done;
+}
+
+// As EC2 has it: what is just being made cannot be stopped yet, and who is as asked for already is a success.
+Completion Cloud::stop_or_start(const ProviderRequest& request) {
+  if (const auto refused = refusal(request)) return answer_to(request, *refused);
+  const auto found = instances_.find(request.instance);
+  if (found == instances_.end() || !found->second.ours || !lives(found->second))
+    return answer_to(request, Error{ErrorKind::NotFound, "InvalidInstanceID.NotFound"});
+  Instance& instance = found->second;
+  const TimePoint now = queue_.now();
+  const bool starts = request.kind == RequestKind::Start;
+  if (!starts && state(instance) == ProviderState::Pending)
+    return answer_to(request, Error{ErrorKind::Conflict, "IncorrectInstanceState"});
+  const auto& zones = options_.zones;
+  if (starts && instance.stopped && on(NoCapacity) &&
+      instance.word.zone == zones[faults_.pick(NoCapacity) % zones.size()]) {
+    marks_.hit(NoCapacity);
+    return answer_to(request, Error{ErrorKind::NoCapacity, "InsufficientInstanceCapacity"});
+  }
+  if (starts && instance.stopped) boot(instance, now);
+  instance.stopped = instance.stopped_by_us = !starts;
+  if (watcher_) watcher_->switched(request);
+  Completion done = answer_to(request);
   done.instances.push_back(told(instance, now));
   return done;
 }

@@ -56,6 +56,7 @@ class Cloud {
     TimePoint notice_at = kNever;   // spot interruption
     TimePoint agent_from = kNever;  // its agent reports from then on
     bool stopped = false;
+    bool stopped_by_us = false;  // a controller asked for it
     bool ours = true;
     bool asked_to_end = false;  // by a controller
   };
@@ -109,9 +110,11 @@ class Cloud {
   std::optional<Error> refusal(const ProviderRequest& request);
   Completion launch(const ProviderRequest& request);
   Completion terminate(const ProviderRequest& request);
+  Completion stop_or_start(const ProviderRequest& request);
   Completion list(const ProviderRequest& request, Inbox* inbox);
   Status twist(std::vector<Listed>& answer, Inbox& inbox);
   ProviderInstance told(const Instance& instance, TimePoint when) const;
+  void boot(Instance& instance, TimePoint now);
   void create(const ProviderRequest& request, Launched& launched, int index);
 
   EventQueue& queue_;

@@ -68,7 +68,7 @@ void Court::submitted(int controller, const ProviderRequest& request) {
   if (tell && request.kind != RequestKind::Describe)
     tell(fmt::format("controller {} asks to {} {}", controller,
                      request.kind == RequestKind::Launch ? fmt::format("launch {} in {}", request.count, request.zone)
-                                                         : "terminate " + request.instance.str(),
+                                                         : fmt::format("{} {}", name(request.kind), request.instance),
                      request.token));
   for (const auto& judge : judges_) judge->submitted(controller, request);
 }
@@ -83,6 +83,12 @@ void Court::terminated(const ProviderRequest& request, bool exists, bool ours) {
   mix(request.instance.str());
   if (tell) tell(fmt::format("cloud: terminates {}", request.instance));
   for (const auto& judge : judges_) judge->terminated(request, exists, ours);
+}
+
+void Court::switched(const ProviderRequest& request) {
+  mix(request.instance.str());
+  if (tell) tell(fmt::format("cloud: {}s {}", name(request.kind), request.instance));
+  for (const auto& judge : judges_) judge->switched(request);
 }
 
 void Court::listed(int controller) {

@@ -107,6 +107,7 @@ std::vector<Group> draw_fleet(Random& random, TimePoint now) {
       pool.max_prepared = group.max_size;
       pool.min_size = static_cast<int>(random.below(3));
       pool.reuse_on_scale_in = random.chance(0.5);
+      pool.state = static_cast<PoolState>(random.below(3));
       group.warm_pool = pool;
     }
     if (random.chance(0.3)) {

@@ -61,6 +61,7 @@ class Judge {
   virtual void submitted(int /*controller*/, const ProviderRequest&) {}
   virtual void launched(const ProviderRequest&, int /*made*/, bool /*same_parameters*/) {}
   virtual void terminated(const ProviderRequest&, bool /*exists*/, bool /*ours*/) {}
+  virtual void switched(const ProviderRequest&) {}  // stopped or started
   virtual void power_cut() {}
   virtual void minute() {}  // of virtual time
   virtual void end() {}     // of a run whose faults stopped and that had time to settle
@@ -106,6 +107,7 @@ class Court final : public Watcher {
   void submitted(int controller, const ProviderRequest& request) override;
   void launched(const ProviderRequest& request, int made, bool same_parameters) override;
   void terminated(const ProviderRequest& request, bool exists, bool ours) override;
+  void switched(const ProviderRequest& request) override;
   void listed(int controller) override;
   void committed(int actor, const Batch& batch, Revision revision) override;
   void power_cut(const Store& store);

@@ -72,7 +72,9 @@ std::string why_unsettled(const Scene& scene, const GroupName& group) {
     if (!is_serving(instance.state) && !is_warm(instance.state))
       return fmt::format("{} is {}", id, name(instance.state));
     const Cloud::Instance* truth = scene.cloud.find(id);
-    if (!truth || !scene.cloud.runs(*truth)) return fmt::format("{} is {} and does not run", id, name(instance.state));
+    const ProviderState rest = is_asleep(instance.state) ? ProviderState::Stopped : ProviderState::Running;
+    if (!truth || scene.cloud.state(*truth) != rest)
+      return fmt::format("{} is {} and not {}", id, name(instance.state), name(rest));
     if (instance.health != HealthStatus::Healthy) return fmt::format("{} is unhealthy: {}", id, instance.health_reason);
   }
   if (living != records.instances.size()) return fmt::format("{} live, {} are known", living, records.instances.size());

@@ -23,7 +23,7 @@ class IntentFirst final : public Judge {
   void submitted(int, const ProviderRequest& request) override {
     if (request.kind != RequestKind::Describe && !durable_.contains(request.token))
       accuse(fmt::format("the provider was asked for {} ({}) before its intent was durable", request.token,
-                         request.kind == RequestKind::Launch ? "launch" : "terminate"));
+                         name(request.kind)));
   }
   std::set<Token> written_, durable_;
 };
@@ -87,6 +87,36 @@ class NamedVictims final : public Judge {
   }
 };
 
+// Stopped is who waits in a warm pool, started who was drawn from it; and nobody is in service who was never started.
+class Sleepers final : public Judge {
+  void submitted(int, const ProviderRequest& request) override {
+    const bool stops = request.kind == RequestKind::Stop;
+    if (!stops && request.kind != RequestKind::Start) return;
+    GroupName group;
+    const Instance* record = scene->ledger.find(request.instance, &group);
+    if (!record) return;
+    // To stop who is being terminated, or to start who runs, does nothing.
+    if (stops ? is_warmed(record->state) : !is_warmed(record->state)) return;
+    accuse(fmt::format("{} of group {} is {} and was to be {}", request.instance, group, name(record->state),
+                       stops ? "stopped" : "started"));
+  }
+  void switched(const ProviderRequest& request) override {
+    const Instance* record = scene->ledger.find(request.instance);
+    if (request.kind == RequestKind::Start)
+      asleep_.erase(request.instance);
+    else if (record && is_warmed(record->state))
+      asleep_.insert(request.instance);
+  }
+  void committed(const Commit& commit) override {
+    if (commit.actor == kPeople) return;
+    for (const auto& turned : commit.instances)
+      if (turned.before && turned.after && !is_serving(turned.before->state) && is_serving(turned.after->state) &&
+          asleep_.contains(turned.after->id))
+        accuse(fmt::format("{} of group {} came into service without being started", turned.after->id, turned.group));
+  }
+  std::set<InstanceId> asleep_;
+};
+
 class OneOwner final : public Judge {
   void committed(const Commit& commit) override {
     if (commit.meta && commit.meta->after->epoch() != commit.meta->before->epoch()) {
@@ -147,6 +177,10 @@ std::vector<JudgeRow> promise_judges() {
       judge_row<SameParameters>("same_parameters", "I-12", "a token is never used for two different requests"),
       judge_row<NamedVictims>("named_victims", "I-05, I-18",
                               "only who stands in the records as going is terminated, and never what is not ours"),
+      judge_row<Sleepers>(
+          "sleepers", "I-05",
+          "only who waits in a warm pool is stopped, only who is drawn from it started, and nobody serves "
+          "who was not"),
       judge_row<OneOwner>("one_owner", "I-23, I-24",
                           "epochs grow; who was superseded neither writes nor asks the provider for anything"),
       judge_row<Living>("living", "I-14, I-26", "nobody who lives is struck off the records"),

@@ -66,6 +66,8 @@ constexpr std::array kPlanted = {
     ESCALA_ROW(ApplyingForgets, "applying a document forgets the warm pool and the refresh, which none can name"),
     ESCALA_ROW(TrafficNotAwaited, "who runs is in service, whatever the load balancer says"),
     ESCALA_ROW(TrafficNotDrained, "who is to go is terminated with connections open"),
+    ESCALA_ROW(SleeperTrusted, "who was stopped is in service again by what its agent said before"),
+    ESCALA_ROW(RestTakenForDeath, "who rests stopped in the warm pool is taken for dead"),
 #undef ESCALA_ROW
 };
 static_assert(kPlanted.size() == static_cast<size_t>(kLastMistake), "each mistake has a row");

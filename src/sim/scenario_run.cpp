@@ -180,6 +180,13 @@ class ScenarioRun {
   void carry_out(const TransitionAction& a) {
     if (Instance* i = find(a.instance)) enter(*i, a, now_);
   }
+  void carry_out(const PowerAction& a) {  // the provider of a story does it at once
+    Instance* i = find(a.instance);
+    if (i == nullptr) return;
+    i->power = a.wish;
+    i->power_since = now_;
+    i->provider_state = a.wish == Power::Start ? ProviderState::Running : ProviderState::Stopped;
+  }
   void carry_out(const SetHealthAction& a) {
     if (Instance* i = find(a.instance)) set_health(*i, a, now_);
   }

@@ -31,7 +31,7 @@ bool same(const GroupState& a, const GroupState& b) {
 
 Failure Users::Parts::ask(const api::Action& action, const google::protobuf::Message& request) {
   const std::unique_ptr<google::protobuf::Message> response(action.response->New());
-  api::Context context{.store = store, .live = live, .clock = clock};
+  api::Context context{.store = store, .live = live, .clock = clock, .can_stop = true};
   context.load_balancer = api::LoadBalancer::Haproxy;
   context.seed = [this] { return random.next(); };
   const Failure failure = api::perform(context, action, request, *response);

@@ -151,7 +151,9 @@ void Users::Parts::warm_pool(const GroupName& group) {
   pool.max_prepared = g.max_size + static_cast<int>(random.below(4)) - 1;
   pool.min_size = static_cast<int>(random.below(3));
   pool.reuse_on_scale_in = coin();
+  pool.state = static_cast<PoolState>(random.below(3));
   api::PutWarmPoolRequest request;
+  if (pool.state != PoolState::Stopped || coin()) request.set_poolstate(std::string(name(pool.state)));
   request.set_autoscalinggroupname(group.str());
   request.set_maxgrouppreparedcapacity(*pool.max_prepared);
   request.set_minsize(pool.min_size);
@@ -160,7 +162,11 @@ void Users::Parts::warm_pool(const GroupName& group) {
   const bool sound = *pool.max_prepared < 0 || *pool.max_prepared >= pool.min_size;
   if (*pool.max_prepared < 0) pool.max_prepared.reset();  // -1: as many as the group's max size
   g.warm_pool = pool;
-  if (g.deleting || ending || !sound) expected.reset();
+  const auto spec = store.get(keys::spec(g.spec.id)).value();
+  state::LaunchSpec launches;
+  if (spec) launches.ParseFromString(spec->value);
+  const bool never = pool.state == PoolState::Hibernated && launches.has_ec2();  // nobody here is launched for it
+  if (g.deleting || ending || !sound || never) expected.reset();
   perform("PutWarmPool", group, request, expected);
 }
 

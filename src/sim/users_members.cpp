@@ -210,6 +210,7 @@ void Users::Parts::attach(const GroupName& group) {
   instance.replaces.reset();
   instance.launched_by = instance.terminate_token = Token();
   instance.terminate_for_replacement = instance.returns_to_pool = false;
+  instance.power = Power::Untouched;
   instance.protected_from_scale_in = g.protect_new_instances;
   const bool at_home = std::find(g.zones.begin(), g.zones.end(), instance.zone) != g.zones.end();
   ++g.desired_capacity;

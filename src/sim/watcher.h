@@ -20,6 +20,8 @@ class Watcher {
   virtual void launched(const ProviderRequest& request, int made, bool same_parameters) = 0;
   // The provider ends this instance, just now. `ours` is false for other people's.
   virtual void terminated(const ProviderRequest& request, bool exists, bool ours) = 0;
+  // The provider stops or starts this instance of ours, just now.
+  virtual void switched(const ProviderRequest& request) = 0;
   // A list goes out; how many it should have held and does hold.
   virtual void listed(int controller) = 0;
   // The store has accepted the batch, as this revision.

@@ -15,7 +15,7 @@ namespace {
 using enum FaultKind;
 
 constexpr TimePoint kBeginning{std::chrono::sys_days(std::chrono::year{2026} / 11 / 23)};
-constexpr Duration kKeeps{15s};       // from one look of the keeper to the next
+constexpr Duration kKeeps{30s};       // from one look of the keeper to the next
 constexpr Duration kSettleLimit{1h};  // after the end of a run that healed: the last change may have been a moment ago
 
 // Everything a process held in memory is lost, as after kill -9.

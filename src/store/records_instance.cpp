@@ -53,6 +53,8 @@ void encode(const Instance& from, state::Instance& to) {
   if (!from.terminate_token.empty()) to.set_terminate_token(from.terminate_token.str());
   to.set_returns_to_pool(from.returns_to_pool);
   to.set_reused(from.reused);
+  to.set_power(static_cast<uint32_t>(from.power));
+  to.set_power_since(to_us(from.power_since));
 }
 
 Result<Instance> decode(const state::Instance& from) {
@@ -80,6 +82,8 @@ Result<Instance> decode(const state::Instance& from) {
   to.terminate_token = Token(from.terminate_token());
   to.returns_to_pool = from.returns_to_pool();
   to.reused = from.reused();
+  to.power = faults.one_of(from.power(), Power::Start, "power");
+  to.power_since = from_us(from.power_since());
   return faults.result(std::move(to), "instance '" + from.id() + "'");
 }
 

@@ -86,6 +86,7 @@ void encode(const Snapshot& from, TimePoint now, state::Snapshot& to) {
   to.set_fleet_paused(from.fleet_paused);
   to.set_fleet_paused_reason(from.fleet_paused_reason);
   to.set_fleet_observe(from.fleet_observe);
+  to.set_traffic_unread(from.traffic_unread);
   for (const TrafficWord& word : from.traffic) {
     state::TrafficWord& out = *to.add_traffic();
     out.set_instance(word.instance.str());
@@ -117,6 +118,7 @@ Result<SnapshotAt> decode(const state::Snapshot& from) {
   seen.fleet_paused = from.fleet_paused();
   seen.fleet_paused_reason = from.fleet_paused_reason();
   seen.fleet_observe = from.fleet_observe();
+  seen.traffic_unread = from.traffic_unread();
   for (const state::TrafficWord& word : from.traffic())
     seen.traffic.push_back({InstanceId(word.instance()),
                             faults.one_of(word.health(), TrafficHealth::Draining, "word of a traffic source")});

@@ -178,7 +178,8 @@ Group group() {
   g.maintenance = perhaps(MaintenancePolicy{any<int>(), any<int>()});
   g.max_instance_lifetime = lapse();
   g.capacity_rebalance = any<bool>();
-  g.warm_pool = perhaps(WarmPool{perhaps(any<int>()), any<int>(), any<bool>(), any<bool>()});
+  g.warm_pool =
+      perhaps(WarmPool{perhaps(any<int>()), any<int>(), any<bool>(), any<bool>(), one_of(PoolState::Hibernated)});
   g.refresh = perhaps(refresh());
   g.traffic_sources = some([] { return TrafficSource{word(), word()}; });
   g.drain_timeout = lapse();
@@ -213,6 +214,8 @@ Instance instance() {
   i.terminate_token = id<Token>();
   i.returns_to_pool = any<bool>();
   i.reused = any<bool>();
+  i.power = one_of(Power::Start);
+  i.power_since = moment();
   return i;
 }
 AlarmMemory alarm_memory() {
@@ -315,6 +318,7 @@ Snapshot snapshot() {
   s.fleet_paused = any<bool>();
   s.fleet_paused_reason = word();
   s.fleet_observe = any<bool>();
+  s.traffic_unread = any<bool>();
   s.traffic = some([] { return TrafficWord{id<InstanceId>(), one_of(TrafficHealth::Draining)}; });
   return s;
 }

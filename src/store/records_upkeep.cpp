@@ -123,6 +123,7 @@ void encode_upkeep(const Group& from, state::Group& to) {
     pool.set_min_size(from.warm_pool->min_size);
     pool.set_reuse_on_scale_in(from.warm_pool->reuse_on_scale_in);
     pool.set_deleting(from.warm_pool->deleting);
+    pool.set_state(static_cast<uint32_t>(from.warm_pool->state));
   }
   if (from.refresh) encode_refresh(*from.refresh, *to.mutable_refresh());
   for (const TrafficSource& source : from.traffic_sources) {
@@ -148,7 +149,8 @@ void decode_upkeep(const state::Group& from, Group& to, Faults& faults) {
   if (from.has_warm_pool()) {
     const state::WarmPool& pool = from.warm_pool();
     to.warm_pool = WarmPool{pool.has_max_prepared() ? std::optional<int>(pool.max_prepared()) : std::nullopt,
-                            pool.min_size(), pool.reuse_on_scale_in(), pool.deleting()};
+                            pool.min_size(), pool.reuse_on_scale_in(), pool.deleting(),
+                            faults.one_of(pool.state(), PoolState::Hibernated, "warm pool state")};
   }
   if (from.has_refresh()) to.refresh = decode_refresh(from.refresh(), faults);
   for (const state::TrafficSource& source : from.traffic_sources())

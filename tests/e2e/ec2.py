@@ -129,6 +129,35 @@ def agents_come_home_over_tls(bin_dir):
             assert len(in_service(manager, "web")) == 2 and len(ec2.living()) == 2
 
 
+def a_warm_pool_rests_stopped(bin_dir):
+    """PoolState Stopped, through boto3: what is prepared is stopped, and the agent comes back when it is started."""
+    with Ec2(run=True) as ec2, ec2.manager(bin_dir) as manager:
+        manager.apply(group_yaml("web", min_size=1, max_size=3, desired=1))
+        wait_for("one in service", lambda: len(in_service(manager, "web")) == 1, 60)
+        manager.api("PutWarmPool", AutoScalingGroupName="web", MaxGroupPreparedCapacity=2)
+
+        def pool(state):
+            told = manager.api("DescribeWarmPool", AutoScalingGroupName="web")
+            assert told["WarmPoolConfiguration"]["PoolState"] == "Stopped", told
+            return [i for i in told.get("Instances", []) if i["LifecycleState"] == state]
+        resting = wait_for("one that rests", lambda: pool("Warmed:Stopped"), 60)[0]["InstanceId"]
+        wait_for("EC2 to have stopped it", lambda: ec2.state_of(resting) == "stopped")
+        manager.kill()
+        manager.start()
+        time.sleep(3)  # long enough to do something rash
+        assert pool("Warmed:Stopped") and ec2.state_of(resting) == "stopped"
+        launches = ec2.calls().get("RunInstances", 0)
+        manager.api("SetDesiredCapacity", AutoScalingGroupName="web", DesiredCapacity=2)
+        wait_for("it to serve", lambda: resting in [i["InstanceId"] for i in in_service(manager, "web")], 60)
+        assert ec2.state_of(resting) == "running" and ec2.calls().get("RunInstances", 0) == launches
+        # A scale-in with reuse stops it again.
+        manager.api("PutWarmPool", AutoScalingGroupName="web", MaxGroupPreparedCapacity=2, PoolState="Stopped",
+                    InstanceReusePolicy={"ReuseOnScaleIn": True})
+        manager.api("SetDesiredCapacity", AutoScalingGroupName="web", DesiredCapacity=1)
+        wait_for("one that rests again", lambda: pool("Warmed:Stopped"), 60)
+        assert len(ec2.living()) == 1 and len(ec2.instances("stopping", "stopped")) == 1
+
+
 def an_instance_that_never_reports_is_replaced(bin_dir):
     with Ec2() as ec2, ec2.manager(bin_dir) as manager:  # its "instances" run nothing
         manager.apply(group_yaml("mute", group="    Escala: {RegistrationTimeout: 5}"))
@@ -339,6 +368,6 @@ def target_groups_follow_the_group(bin_dir):
 
 
 if __name__ == "__main__":
-    main([a_fleet_finds_home_and_follows_its_load, agents_come_home_over_tls, an_instance_that_never_reports_is_replaced,
+    main([a_fleet_finds_home_and_follows_its_load, agents_come_home_over_tls, a_warm_pool_rests_stopped, an_instance_that_never_reports_is_replaced,
           other_zones_and_types_take_over, subnets_templates_and_shares, it_carries_on_where_it_died,
           target_groups_follow_the_group, the_doctor_says_what_to_mend, signatures_are_what_botocore_makes, motos_ec2_is_driven_too])
