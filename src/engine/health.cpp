@@ -111,8 +111,12 @@ Diagnosis HealthRound::diagnose_in_service(size_t index) const {
   const bool checks = !has(seen_.group.suspended, Process::HealthCheck);
   const bool stopped =
       instance.provider_state == ProviderState::Stopped || instance.provider_state == ProviderState::ShuttingDown;
+  // Of one that we started, a list may be older than we think: it goes when its substitute serves.
+  const Condition how = instance.power == Power::Start && instance.provider_state == ProviderState::Stopped
+                            ? Condition::Unwell
+                            : Condition::Dead;
   if (stopped && checks && !started_since(index) && inventory_trusted_)
-    return unwell(instance, Condition::Dead, ReasonCode::UnhealthyProvider,
+    return unwell(instance, how, ReasonCode::UnhealthyProvider,
                   {fact("state", std::string(name(instance.provider_state)))});
 
   const bool marked = instance.health == HealthStatus::Unhealthy;

@@ -171,6 +171,11 @@ bool StaffRound::rests_in_pool(const Instance& instance) {
     transition(instance, to, {}, {ReasonCode::TransitionCompleted, instance.id.str(), {}});
     return true;
   }
+  // What was begun is ended: the provider may be stopping it at this very moment.
+  if (is_stopped_by_us(instance)) {
+    ask_power(instance, instance.power);
+    return true;
+  }
   const auto& pool = seen.group.warm_pool;
   if (!pool || pool->state == PoolState::Running) return false;
   ask_power(instance, pool->state == PoolState::Hibernated ? Power::Hibernate : Power::Stop);

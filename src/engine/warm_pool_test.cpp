@@ -198,7 +198,8 @@ TEST(WarmPool, AnOldWordThatItIsStoppedCostsNobodyHisPlace) {
   w.now += 1min;
   w.list();
   w.step();
-  EXPECT_EQ(w.one().state, Terminating) << "it does not, and the provider keeps saying so";
+  EXPECT_EQ(w.serving(), 1);
+  EXPECT_EQ(launched(w.last), 1) << "it does not, and the provider keeps saying so: a substitute comes first";
 }
 
 TEST(WarmPool, WhoComesBackRestsAgain) {
@@ -221,6 +222,22 @@ TEST(WarmPool, WhoComesBackRestsAgain) {
   w.step();
   w.step();
   EXPECT_EQ(w.one().state, WarmedTerminating);
+}
+
+// Seed 1117245: the pool was to run instead, and who was being stopped was drawn.
+TEST(WarmPool, AStopThatWasAskedForIsWaitedForWhateverThePoolIsByNow) {
+  Pool w(0, 1);
+  w.seen.group.warm_pool->state = PoolState::Stopped;
+  w.step();
+  w.answer_launches();
+  w.step();
+  ASSERT_EQ(w.power_calls, std::vector{Power::Stop});
+  w.seen.group.warm_pool->state = PoolState::Running;
+  w.step();
+  EXPECT_EQ(w.count(WarmedPending), 1);
+  w.seen.instances.front().provider_state = ProviderState::Stopped;
+  w.step();
+  EXPECT_EQ(w.count(WarmedStopped), 1);
 }
 
 TEST(WarmPool, WhoRunsIsDrawnBeforeWhoMustBeStarted) {

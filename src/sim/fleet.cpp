@@ -106,8 +106,8 @@ std::vector<Group> draw_fleet(Random& random, TimePoint now) {
       WarmPool pool;
       pool.max_prepared = group.max_size;
       pool.min_size = static_cast<int>(random.below(3));
-      pool.reuse_on_scale_in = random.chance(0.5);
-      pool.state = static_cast<PoolState>(random.below(3));
+      pool.reuse_on_scale_in = random.chance(0.7);
+      if (random.chance(0.5)) pool.state = static_cast<PoolState>(random.below(3));  // else Running
       group.warm_pool = pool;
     }
     if (random.chance(0.3)) {

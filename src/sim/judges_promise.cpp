@@ -111,8 +111,15 @@ class Sleepers final : public Judge {
     if (commit.actor == kPeople) return;
     for (const auto& turned : commit.instances)
       if (turned.before && turned.after && !is_serving(turned.before->state) && is_serving(turned.after->state) &&
-          asleep_.contains(turned.after->id))
+          (asleep_.contains(turned.after->id) || boots(turned)))
         accuse(fmt::format("{} of group {} came into service without being started", turned.after->id, turned.group));
+  }
+  // It was started, and its agent cannot have spoken yet.
+  bool boots(const Turned<Instance>& turned) const {
+    const Cloud::Instance* truth = scene->cloud.find(turned.after->id);
+    const auto& group = scene->ledger.of(turned.group).group;
+    return turned.after->power == Power::Start && group && group->agent_expected && truth &&
+           scene->cloud.state(*truth) == ProviderState::Pending;
   }
   std::set<InstanceId> asleep_;
 };

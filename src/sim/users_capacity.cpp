@@ -151,7 +151,7 @@ void Users::Parts::warm_pool(const GroupName& group) {
   pool.max_prepared = g.max_size + static_cast<int>(random.below(4)) - 1;
   pool.min_size = static_cast<int>(random.below(3));
   pool.reuse_on_scale_in = coin();
-  pool.state = static_cast<PoolState>(random.below(3));
+  if (coin()) pool.state = static_cast<PoolState>(random.below(3));  // else Running
   api::PutWarmPoolRequest request;
   if (pool.state != PoolState::Stopped || coin()) request.set_poolstate(std::string(name(pool.state)));
   request.set_autoscalinggroupname(group.str());
