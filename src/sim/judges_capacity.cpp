@@ -237,10 +237,19 @@ class ReplaceFirst final : public Judge {
       if (!records.group || has_substitute(records, turned.before->id)) continue;
       const Group* group = refreshed(*scene, commit, turned);
       if (group && terminates_first(*group)) continue;
-      if (serving(records) < records.group->desired_capacity)
+      if (serving(records) + renewed_beside(commit, turned) < records.group->desired_capacity)
         accuse(
             fmt::format("{} of group {} was given up before its substitute serves", turned.before->id, turned.group));
     }
+  }
+  // Who went in the same decision for a refresh that terminates first: where nobody was missing before, nobody is
+  // missed.
+  int renewed_beside(const Commit& commit, const Turned<Instance>& turned) const {
+    return static_cast<int>(std::count_if(commit.instances.begin(), commit.instances.end(), [&](const auto& one) {
+      if (&one == &turned || one.group != turned.group || !replaces(commit, one)) return false;
+      const Group* group = refreshed(*scene, commit, one);
+      return group && terminates_first(*group);
+    }));
   }
 };
 
