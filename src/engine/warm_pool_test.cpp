@@ -123,6 +123,15 @@ struct Sleeping : Pool {
     EXPECT_EQ(count(WarmedStopped), 1);
   }
   Instance& one() { return seen.instances.front(); }
+  // It is drawn, started and in service.
+  void serve() {
+    seen.group.desired_capacity = 1;
+    step();
+    one().provider_state = ProviderState::Running;
+    one().agent_reported = true;
+    step();
+    EXPECT_EQ(serving(), 1);
+  }
   void list() { seen.inventory.listed_at = now; }
 };
 
@@ -181,12 +190,7 @@ TEST(WarmPool, WhoCannotBeStartedIsReplaced) {
 
 TEST(WarmPool, AnOldWordThatItIsStoppedCostsNobodyHisPlace) {
   Sleeping w;
-  w.seen.group.desired_capacity = 1;
-  w.step();
-  w.one().provider_state = ProviderState::Running;
-  w.one().agent_reported = true;
-  w.step();
-  ASSERT_EQ(w.serving(), 1);
+  w.serve();
   w.one().provider_state = ProviderState::Stopped;  // a list from before the start
   w.step();
   EXPECT_EQ(w.serving(), 1);
@@ -205,12 +209,7 @@ TEST(WarmPool, AnOldWordThatItIsStoppedCostsNobodyHisPlace) {
 TEST(WarmPool, WhoComesBackRestsAgain) {
   Sleeping w;
   w.seen.group.warm_pool->reuse_on_scale_in = true;
-  w.seen.group.desired_capacity = 1;
-  w.step();
-  w.one().provider_state = ProviderState::Running;
-  w.one().agent_reported = true;
-  w.step();
-  ASSERT_EQ(w.serving(), 1);
+  w.serve();
   w.seen.group.desired_capacity = 0;
   w.step();
   w.step();
