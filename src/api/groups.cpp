@@ -341,6 +341,25 @@ Failure use_spec(const Context& context, const std::string& id, Group& group, Ba
   return std::nullopt;
 }
 
+std::variant<std::optional<GroupName>, ApiError> launcher_of(const Context& context,
+                                                             const std::function<bool(const LaunchSpecId&)>& is_it) {
+  ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
+  for (const LoadedGroup& each : groups) {
+    const auto& refresh = each.group.refresh;
+    if (is_it(each.group.spec.id) || (refresh && refresh->previous && is_it(refresh->previous->id)))
+      return std::optional(each.group.name);
+  }
+  auto operations = context.store.scan(keys::kOperations);
+  if (!operations) return from_error(operations.error());
+  for (const Record& record : *operations) {
+    const auto intent = parse<state::Operation>(record.key, record.value);
+    if (!intent) return from_error(intent.error());
+    if (intent->kind() == state::Operation::LAUNCH && is_it(LaunchSpecId(intent->spec().id())))
+      return std::optional(GroupName(intent->group()));
+  }
+  return std::optional<GroupName>();
+}
+
 void use_spec(const state::LaunchSpec& spec, Group& group) {
   const bool first = group.spec.id.empty();
   const LaunchSpecId id(spec.id());

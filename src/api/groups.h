@@ -1,6 +1,10 @@
 // What several operations need to know about groups.
 #pragma once
 
+#include <functional>
+#include <optional>
+#include <variant>
+
 #include "api/autoscaling.pb.h"
 #include "api/context.h"
 
@@ -20,6 +24,10 @@ Failure check_zones(const Context& context, const Group& group);
 // Makes the group launch this spec from now on; the batch then insists that the spec still exists.
 Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch);
 void use_spec(const state::LaunchSpec& spec, Group& group);
+// The group that launches a spec: now, when its instance refresh is rolled back, or by a request on its way, which may
+// have to go out again just as it was.
+std::variant<std::optional<GroupName>, ApiError> launcher_of(const Context& context,
+                                                             const std::function<bool(const LaunchSpecId&)>& is_it);
 // While an instance refresh with a desired configuration is under way, what the group launches is not for changing.
 ApiError tried_by_refresh();
 // The zones of subnets that DescribeSubnets tells of.

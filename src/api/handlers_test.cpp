@@ -47,6 +47,30 @@ class Api : public ApiOverMemory {
   Instance instance(const std::string& id) { return std::get<0>(find_instance(context_, InstanceId(id))).instance; }
 };
 
+// Seed 1205187: deleted, made anew with other contents, and asked for under the same token.
+TEST_F(Api, ALaunchConfigurationThatIsBeingLaunchedStays) {
+  make_group();
+  ASSERT_EQ(
+      call("CreateLaunchConfiguration", R"({"LaunchConfigurationName":"other","Process":{"Command":["/bin/sleep"]}})"),
+      "{}");
+  ASSERT_EQ(call("UpdateAutoScalingGroup", R"({"AutoScalingGroupName":"web","LaunchConfigurationName":"other"})"),
+            "{}");
+  state::Operation intent;
+  intent.set_token("t-1");
+  intent.set_group("web");
+  intent.set_kind(state::Operation::LAUNCH);
+  intent.mutable_spec()->set_id("lc");
+  const std::string key = keys::operation(GroupName("web"), Token("t-1"));
+  Batch batch;
+  batch.put(key, intent.SerializeAsString());
+  ASSERT_TRUE(store_.commit(batch).ok());
+  EXPECT_THAT(refused("DeleteLaunchConfiguration", R"({"LaunchConfigurationName":"lc"})"), HasSubstr("ResourceInUse"));
+  Batch closed;
+  closed.erase(key);
+  ASSERT_TRUE(store_.commit(closed).ok());
+  EXPECT_EQ(call("DeleteLaunchConfiguration", R"({"LaunchConfigurationName":"lc"})"), "{}");
+}
+
 TEST_F(Api, CreatesDescribesUpdatesAndDeletesAGroup) {
   make_group();
   EXPECT_EQ(group().desired_capacity, 1);

@@ -3,6 +3,7 @@
 
 #include "api/actions.h"
 #include "api/convert.h"
+#include "api/groups.h"
 #include "api/paging.h"
 #include "api/templates.h"
 
@@ -58,13 +59,6 @@ Failure describe_configurations(const Context& context, const DescribeLaunchConf
   return std::nullopt;
 }
 
-// Now, or again if its instance refresh does not succeed.
-bool launches(const Group& group, const std::string& configuration) {
-  const auto& refresh = group.refresh;
-  return group.spec.id.str() == configuration ||
-         (refresh && refresh->previous && refresh->previous->id.str() == configuration);
-}
-
 Failure remove_configuration(const Context& context, const DeleteLaunchConfigurationRequest& request, Empty&) {
   return change(context, [&](Batch& batch) -> Failure {
     const std::string key = keys::spec(LaunchSpecId(request.launchconfigurationname()));
@@ -73,12 +67,12 @@ Failure remove_configuration(const Context& context, const DeleteLaunchConfigura
     if (!*record)
       return validation_error(fmt::format("Launch configuration name not found - Launch configuration {} not found",
                                           shown(request.launchconfigurationname())));
-    ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
-    for (const LoadedGroup& loaded : groups)
-      if (launches(loaded.group, request.launchconfigurationname()))
-        return resource_in_use(
-            fmt::format("Cannot delete launch configuration {} because it is attached to AutoScalingGroup {}",
-                        request.launchconfigurationname(), loaded.group.name));
+    const LaunchSpecId id(request.launchconfigurationname());
+    ESCALA_API_LOAD(const std::optional<GroupName> user,
+                    launcher_of(context, [&](const LaunchSpecId& spec) { return spec == id; }));
+    if (user)
+      return resource_in_use(fmt::format(
+          "Cannot delete launch configuration {} because it is attached to AutoScalingGroup {}", id, *user));
     batch.expect(key, (*record)->version).erase(key);
     return std::nullopt;
   });

@@ -349,19 +349,11 @@ Failure modify_template(const Context& context, const ModifyLaunchTemplateReques
 
 // --- deleting
 
-// The group that launches this version, or goes back to it when its instance refresh is rolled back.
 std::variant<std::optional<GroupName>, ApiError> user_of(const Context& context, const TemplateRef& version) {
-  ESCALA_API_LOAD(const std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
-  const auto is_of = [&](const LaunchSpecRef& spec) {
-    const auto ref = template_of(spec.id);
+  return launcher_of(context, [&](const LaunchSpecId& spec) {
+    const auto ref = template_of(spec);
     return ref && ref->id == version.id && ref->version == version.version;
-  };
-  for (const LoadedGroup& each : groups) {
-    const auto& refresh = each.group.refresh;
-    if (is_of(each.group.spec) || (refresh && refresh->previous && is_of(*refresh->previous)))
-      return std::optional(each.group.name);
-  }
-  return std::optional<GroupName>();
+  });
 }
 
 // A group that begins to use it at this moment makes the batch fail, and the change is tried anew.

@@ -347,11 +347,12 @@ void Users::Parts::specs(const GroupName& group) {
     perform("CreateLaunchConfiguration", group, request, expected);
     return;
   }
-  // One that a group launches, or would go back to, stays.
+  // One that a group launches, or would go back to, stays; so does one that is on its way.
   const bool used = std::any_of(ledger.groups().begin(), ledger.groups().end(), [&](const auto& entry) {
     const std::optional<Group>& g = entry.second.group;
-    return g &&
-           (g->spec.id.str() == name || (g->refresh && g->refresh->previous && g->refresh->previous->id.str() == name));
+    return is_launching(entry.second, [&](const std::string& spec) { return spec == name; }) ||
+           (g && (g->spec.id.str() == name ||
+                  (g->refresh && g->refresh->previous && g->refresh->previous->id.str() == name)));
   });
   if (!there || used) expected.reset();
   api::DeleteLaunchConfigurationRequest request;

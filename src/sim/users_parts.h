@@ -45,6 +45,14 @@ inline state::LaunchSpec spec_record(const std::string& name, TimePoint created_
   return spec;
 }
 
+// By a request that is on its way.
+template <typename IsIt>
+bool is_launching(const GroupRecords& records, IsIt is_it) {
+  return std::any_of(records.operations.begin(), records.operations.end(), [&](const auto& entry) {
+    return entry.second.kind() == state::Operation::LAUNCH && is_it(entry.second.spec().id());
+  });
+}
+
 // The launch template that people share, as they know it.
 inline constexpr const char* kTemplate = "by-users";
 struct Template {

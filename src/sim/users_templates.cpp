@@ -122,12 +122,14 @@ void Users::Parts::delete_version() {
   api::DeleteLaunchTemplateVersionsRequest request;
   request.set_launchtemplateid(shared->id);
   request.add_versions(std::to_string(number));
-  const auto is_it = [&](const LaunchSpecRef& spec) {
-    return shared->has(spec) && spec.id.str().ends_with(fmt::format(":{}", number));
+  const auto is_id = [&](const std::string& spec) {
+    return spec.starts_with(shared->id + ":") && spec.ends_with(fmt::format(":{}", number));
   };
+  const auto is_it = [&](const LaunchSpecRef& spec) { return shared->has(spec) && is_id(spec.id.str()); };
   const bool used = std::any_of(ledger.groups().begin(), ledger.groups().end(), [&](const auto& entry) {
     const std::optional<Group>& g = entry.second.group;
-    return g && (is_it(g->spec) || (g->refresh && g->refresh->previous && is_it(*g->refresh->previous)));
+    return is_launching(entry.second, is_id) ||
+           (g && (is_it(g->spec) || (g->refresh && g->refresh->previous && is_it(*g->refresh->previous))));
   });
   if (!perform_for_all("DeleteLaunchTemplateVersions", request, std::map<GroupName, Group>())) return;
   if (!used && number != shared->standard) shared->versions.erase(number);

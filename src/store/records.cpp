@@ -59,7 +59,7 @@ std::string instance(const GroupName& name, const InstanceId& id) {
   return instances(name) + escape(id.str());
 }
 std::string operations(const GroupName& name) {
-  return "operation/" + escape(name.str()) + "/";
+  return kOperations + escape(name.str()) + "/";
 }
 std::string operation(const GroupName& name, const Token& token) {
   return operations(name) + escape(token.str());

@@ -35,6 +35,7 @@ std::string launch_template_versions(std::string_view id);  // prefix
 std::string launch_template_version(std::string_view id, int number);
 std::string instances(const GroupName&);  // prefix
 std::string instance(const GroupName&, const InstanceId&);
+inline const std::string kOperations = "operation/";
 std::string operations(const GroupName&);  // prefix
 std::string operation(const GroupName&, const Token&);
 std::string activities(const GroupName&);  // prefix
