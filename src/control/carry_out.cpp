@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/planted.h"
 #include "control/reconciler.h"
+#include "engine/aggregate.h"
 #include "engine/lifecycle.h"
 #include "engine/refresh.h"
 #include "store/activity.h"
@@ -272,8 +273,11 @@ void Reconciler::act(const PowerAction& action, TimePoint now, Draft& draft) {
   if (member == nullptr) return;
   Instance& instance = member->instance;
   const auto kind = action.wish == Power::Start ? state::Operation::START : state::Operation::STOP;
-  instance.power = action.wish;
-  instance.power_since = now;
+  set_power(instance, action.wish, now);
+  // A hibernated agent goes on where it was.
+  const Reading* said = reading_of(seen_, instance.id);
+  if (action.wish == Power::Hibernate) instance.stopped_incarnation = 0;
+  if (action.wish == Power::Stop && said) instance.stopped_incarnation = said->incarnation;
   if (const auto* open = context_->operations.power(name_, instance.id); open != nullptr && open->intent.kind() == kind)
     return;  // asked already; its answer will come
   state::Operation intent = intent_about(instance.id, kind, context_->tokens.next(name_), now);

@@ -43,6 +43,13 @@ void FakeMetrics::say(const GroupName& group, const Reading& reading) {
   if (Heard* heard = place(group, reading.instance)) heard->reading = reading;
 }
 
+void FakeMetrics::start_again(const GroupName& group, const InstanceId& instance) {
+  Heard* heard = place(group, instance);
+  if (heard == nullptr) return;
+  ++heard->reading.incarnation;
+  heard->reading.sequence = 0;
+}
+
 void FakeMetrics::end_workload(const GroupName& group, const InstanceId& instance) {
   if (Heard* heard = place(group, instance)) heard->workload_ended = true;
 }

@@ -13,6 +13,8 @@ class FakeMetrics final : public MetricSource {
   // A sample of `instance`, received at `now`; the sequence grows by itself.
   void say(const GroupName& group, const InstanceId& instance, double cpu_percent, TimePoint now);
   void say(const GroupName& group, const Reading& reading);
+  // Its agent: another incarnation from now on.
+  void start_again(const GroupName& group, const InstanceId& instance);
   void end_workload(const GroupName& group, const InstanceId& instance);
   void set_blind(std::optional<Unknown> why) { blind_ = why; }
   // What control wants to be heard; empty for unknown groups.

@@ -37,10 +37,12 @@ bool forgot_some(const GroupMemory& a, const GroupMemory& b) {
   });
 }
 
-// The first word of its agent. Of one that was stopped and is started again, what it said before says nothing.
+// The first word of its agent. Of one that was stopped and is started again, what it said before says nothing, however
+// late it comes.
 bool says_it_runs(const Instance& instance, const Reading& reading) {
   if (instance.agent_reported) return false;
-  return instance.power != Power::Start || reading.received_at > instance.power_since;
+  if (instance.power != Power::Start) return true;
+  return reading.received_at > instance.power_since && reading.incarnation != instance.stopped_incarnation;
 }
 
 bool same_words(const Reading& reading, const Reading& heard) {

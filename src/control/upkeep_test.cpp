@@ -191,7 +191,16 @@ TEST_F(UpkeepTest, WhatWaitsStoppedIsStoppedAndStartedOnceWhateverIsLost) {
   group.desired_capacity = group.min_size = 1;
   w_.put_group(group);
   w_.provider.fake.lose_answers(1);
+  InstanceId drawn;
+  w_.provider.after_submit = [&](const ProviderRequest& request) {
+    if (request.kind == RequestKind::Start) drawn = request.instance;
+  };
+  // What its agent said before it was stopped comes late: it says nothing of this start.
+  w_.run(1min);
+  EXPECT_EQ(w_.in_service(kWeb), 0u);
+  w_.metrics.start_again(kWeb, drawn);
   ASSERT_TRUE(w_.run_until([&] { return w_.in_service(kWeb) == 1; }, 5min));
+  w_.provider.after_submit = nullptr;
   EXPECT_EQ(w_.provider.ever(), 2u) << "it was drawn";
   EXPECT_GE(w_.provider.fake.starts_carried_out(), 1);
   EXPECT_TRUE(w_.run_until([&] { return w_.open_operations() == 0; }, 5min));

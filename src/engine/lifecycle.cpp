@@ -187,13 +187,14 @@ void begin_terminate(Instance& instance, const Group& group, TerminateCause caus
   instance.terminate_for_replacement = keeps_desired;
 }
 
+void set_power(Instance& instance, Power wish, TimePoint now) {
+  if (wish == Power::Start) instance.agent_reported = planted(Mistake::SleeperTrusted) && instance.agent_reported;
+  instance.power = wish;
+  instance.power_since = now;
+}
+
 void enter(Instance& instance, const TransitionAction& action, TimePoint now) {
-  if (action.to == Pending && is_asleep(instance.state)) {
-    // What its agent said was before it was stopped.
-    instance.agent_reported = planted(Mistake::SleeperTrusted) && instance.agent_reported;
-    instance.power = Power::Start;
-    instance.power_since = now;
-  }
+  if (action.to == Pending && is_asleep(instance.state)) set_power(instance, Power::Start, now);
   instance.state = action.to;
   instance.state_since = now;
   instance.hooks = action.hooks;

@@ -68,6 +68,8 @@ void begin_terminate(Instance& instance, const Group& group, TerminateCause caus
 void enter(Instance& instance, const TransitionAction& action, TimePoint now);
 // SetHealthAction. The reason's code stands first in health_reason ("unhealthy_agent: ..."), so that a later decision
 // knows whose judgement it was: ours ends when the evidence does, a user's only by the user.
+// Stopped or started: of one that is to be started, what its agent said before says nothing.
+void set_power(Instance& instance, Power wish, TimePoint now);
 void set_health(Instance& instance, const SetHealthAction& action, TimePoint now);
 
 }  // namespace escala

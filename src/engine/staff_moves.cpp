@@ -195,7 +195,10 @@ void StaffRound::move_pending(size_t index) {
   }
   const bool spoke = instance.agent_reported && (instance.provider_state == ProviderState::Unknown ||
                                                  instance.provider_state == ProviderState::Pending);
-  const bool running = instance.provider_state == ProviderState::Running || spoke;
+  // A list that was asked for before it was started again tells of the time before.
+  const bool old_word = instance.power == Power::Start && seen.inventory.listed_at <= instance.power_since;
+  const bool listed = instance.provider_state == ProviderState::Running && (!old_word || instance.agent_reported);
+  const bool running = listed || spoke;
   const bool first_time = !instance.in_service_at;
   const bool warm = is_warmed(instance.state);
   const bool begins = instance.state == LifecycleState::Pending || instance.state == LifecycleState::WarmedPending;

@@ -183,8 +183,7 @@ struct World {
     Instance& i = at(a.instance.str());
     EXPECT_NE(a.wish, Power::Untouched);
     EXPECT_EQ(a.wish == Power::Start, is_coming(i.state)) << name(i.state);
-    i.power = a.wish;
-    i.power_since = now;
+    set_power(i, a.wish, now);
     power_calls.push_back(a.wish);
   }
   void carry_out(const SetHealthAction& a) { set_health(at(a.instance.str()), a, now); }

@@ -149,12 +149,35 @@ TEST(WarmPool, RestsStoppedAndIsStartedWhenItIsNeeded) {
   EXPECT_FALSE(w.one().agent_reported) << "what its agent said was before";
   w.step();
   EXPECT_EQ(w.one().state, Pending) << "a list may still show it as it was";
+  w.seen.group.agent_expected = false;
   w.one().provider_state = ProviderState::Running;
+  w.step();
+  EXPECT_EQ(w.one().state, Pending) << "that list was asked for before (seed 1211458)";
+  w.seen.group.agent_expected = true;
+  w.now += 1s;
+  w.list();
   w.step();
   EXPECT_EQ(w.one().state, Pending);
   w.one().agent_reported = true;
   w.step();
   EXPECT_EQ(w.one().state, InService);
+}
+
+// Seed 1208329: a stop that EC2 carried out when it had been started and heard already.
+TEST(WarmPool, OneThatIsStartedOnceMoreRegistersOnceMore) {
+  Sleeping w;
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  w.one().agent_reported = true;
+  w.one().provider_state = ProviderState::Stopped;
+  w.now += kAskPowerAgain;
+  w.list();
+  w.step();
+  EXPECT_EQ(w.power_calls.back(), Power::Start);
+  EXPECT_FALSE(w.one().agent_reported);
+  w.one().provider_state = ProviderState::Pending;  // the start's answer
+  w.step();
+  EXPECT_EQ(w.one().state, Pending);
 }
 
 TEST(WarmPool, AStopOrStartWithoutEffectIsAskedForAgain) {

@@ -159,6 +159,9 @@ void Cloud::arrive(const Session& session, int controller, const ProviderRequest
   Completion done = request.kind == RequestKind::Launch      ? launch(request)
                     : request.kind == RequestKind::Terminate ? terminate(request)
                                                              : stop_or_start(request);
+  // Nor is one refused while an earlier asking of its token is on its way: that one may launch.
+  const bool no_capacity = !done.outcome.ok() && done.outcome.error().kind == ErrorKind::NoCapacity;
+  if (no_capacity && under_way_[request.token] > 0) return give_up(session, request);
   if (bites(AnswersLost, 0.6)) return give_up(session, request);
   if (bites(AnswersNever, 0.5)) return;
   if (bites(AnswersTwice, 0.7)) answer(session, from_seconds(random_.between(0, 90)), done);
@@ -277,6 +280,10 @@ Completion Cloud::stop_or_start(const ProviderRequest& request) {
     return answer_to(request, Error{ErrorKind::NoCapacity, "InsufficientInstanceCapacity"});
   }
   if (starts && instance.stopped) boot(instance, now);
+  if (!starts && !instance.stopped) {
+    ++instance.stops;
+    instance.hibernated = request.hibernate;
+  }
   instance.stopped = instance.stopped_by_us = !starts;
   if (watcher_) watcher_->switched(request);
   Completion done = answer_to(request);

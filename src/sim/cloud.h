@@ -57,6 +57,8 @@ class Cloud {
     TimePoint agent_from = kNever;  // its agent reports from then on
     bool stopped = false;
     bool stopped_by_us = false;  // a controller asked for it
+    bool hibernated = false;     // when it was last stopped
+    int stops = 0;
     bool ours = true;
     bool asked_to_end = false;  // by a controller
   };

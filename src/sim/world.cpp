@@ -406,6 +406,9 @@ void World::report(const GroupName& group) {
     if (!instance.ours || instance.word.owner.group != group) continue;
     if (!cloud_.runs(instance) || instance.agent_from > now) continue;
     Agent& agent = agents_[id];
+    // One that was stopped starts its agent anew; one that was hibernated goes on.
+    if (agent.stops != instance.stops && !instance.hibernated) begin_agent(agent, 0);
+    agent.stops = instance.stops;
     ++agent.sequence;
     double cpu = std::clamp(demand / sharing + random_.between(-2, 2), 0.0, 100.0);
     if (agent.lies_until > now) {
@@ -437,13 +440,15 @@ void World::report(const GroupName& group) {
     reading.interrupted = instance.notice_at <= now;
     if (open(ReportsLate) && dice_.chance(0.5)) {
       marks_.hit(ReportsLate);
-      queue_.after(from_seconds(dice_.between(1, 300)), [this, group, reading] { deliver(group, reading); });
+      queue_.after(from_seconds(dice_.between(1, 300)),
+                   [this, group, reading, stops = instance.stops] { deliver(group, reading, stops); });
       continue;
     }
-    deliver(group, reading);
+    deliver(group, reading, instance.stops);
     if (open(ReportsTwice) && dice_.chance(0.5)) {
       marks_.hit(ReportsTwice);
-      queue_.after(from_seconds(dice_.between(0, 60)), [this, group, reading] { deliver(group, reading); });
+      queue_.after(from_seconds(dice_.between(0, 60)),
+                   [this, group, reading, stops = instance.stops] { deliver(group, reading, stops); });
     }
   }
   if (!records.group->policies.empty()) wake_all();
@@ -458,13 +463,16 @@ void World::begin_agent(Agent& agent, uint64_t pick) {
 }
 
 // As the monitor does: our own time of arrival, and nothing that is older than what was heard before (I-29). What an
-// earlier start said ends with its stream.
-void World::deliver(const GroupName& group, const Reading& reading) {
+// earlier start said ends with its stream; so does what one said before it was hibernated. `stops`: of its instance,
+// when it spoke.
+void World::deliver(const GroupName& group, const Reading& reading, int stops) {
   if (!monitor_runs()) {
     marks_.hit(MonitorDead);
     return;
   }
   if (reading.incarnation != agents_[reading.instance].incarnation) return;
+  const Cloud::Instance* truth = cloud_.find(reading.instance);
+  if (truth && truth->hibernated && truth->stops != stops) return;
   Reading heard = reading;
   heard.received_at = now();
   for (const auto& process : processes_) {

@@ -83,6 +83,7 @@ class World {
   struct Agent {
     uint64_t incarnation = 1, sequence = 0;
     uint64_t starts = 0;
+    int stops = 0;  // of its instance, that it knows of
     TimePoint mute_until{}, lies_until{};
     uint64_t lie = 0;
   };
@@ -115,7 +116,7 @@ class World {
   void report(const GroupName& group);
   void begin_agent(Agent& agent, uint64_t pick);
   double load_of(const GroupName& group, const Group& record);
-  void deliver(const GroupName& group, const Reading& reading);
+  void deliver(const GroupName& group, const Reading& reading, int stops);
   bool monitor_runs() const { return !windows_.open(FaultKind::MonitorDead, queue_.now()); }
   void people_call();
   void people_create();

@@ -55,6 +55,7 @@ void encode(const Instance& from, state::Instance& to) {
   to.set_reused(from.reused);
   to.set_power(static_cast<uint32_t>(from.power));
   to.set_power_since(to_us(from.power_since));
+  to.set_stopped_incarnation(from.stopped_incarnation);
 }
 
 Result<Instance> decode(const state::Instance& from) {
@@ -84,6 +85,7 @@ Result<Instance> decode(const state::Instance& from) {
   to.reused = from.reused();
   to.power = faults.one_of(from.power(), Power::Start, "power");
   to.power_since = from_us(from.power_since());
+  to.stopped_incarnation = from.stopped_incarnation();
   return faults.result(std::move(to), "instance '" + from.id() + "'");
 }
 

@@ -216,6 +216,7 @@ Instance instance() {
   i.reused = any<bool>();
   i.power = one_of(Power::Start);
   i.power_since = moment();
+  i.stopped_incarnation = any<uint64_t>();
   return i;
 }
 AlarmMemory alarm_memory() {
