@@ -275,6 +275,7 @@ Failure keep_tried(const LoadedGroup& existing, const GroupDocument& from, Group
   if (!refresh || !refresh->previous) return std::nullopt;
   if (!(group.spec == existing.group.spec) && !(group.spec == *refresh->previous)) return tried_by_refresh();
   group.spec = existing.group.spec;
+  group.weights = existing.group.weights;
   if (!from.escala().has_agentexpected()) group.agent_expected = existing.group.agent_expected;
   document.clear_launchtemplate();
   document.clear_previouslaunchtemplate();

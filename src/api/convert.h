@@ -15,6 +15,8 @@
 
 namespace escala::api {
 
+inline constexpr std::string_view kNoWeightedPool =
+    "a group with WeightedCapacity has no warm pool: whom it would prepare depends on what is missing";
 // The zone of a group of processes that names none.
 inline constexpr std::string_view kDefaultZone = "local-a";
 // MetricName is then a gauge that the application exports, not one of ours.
@@ -72,8 +74,8 @@ void add_alarms(const Group& group, const Policy& policy, google::protobuf::Repe
 void from_scheduled(const GroupName& group, const ScheduledAction& action, ScheduledUpdateGroupAction& to);
 void from_hook(const GroupName& group, const escala::LifecycleHook& hook, LifecycleHook& to);
 void from_tag(const GroupName& group, const escala::Tag& tag, Tag& to);
-void from_instance(const Instance& instance, InstanceDetails& to);
-void from_instance(const GroupName& group, const Instance& instance, AutoScalingInstanceDetails& to);
+void from_instance(const Group& group, const Instance& instance, InstanceDetails& to);
+void from_instance(const Group& group, const Instance& instance, AutoScalingInstanceDetails& to);
 void from_spec(const state::LaunchSpec& spec, LaunchConfiguration& to);
 void from_settings(const Group& group, EscalaSettings& to);
 std::string health_check_type(const HealthChecks& checks);

@@ -68,7 +68,7 @@ void set_escala(const EscalaSettings& from, Group& group) {
 }
 
 template <typename Message>
-void from_instance_common(const Instance& instance, Message& to) {
+void from_instance_common(const Group& group, const Instance& instance, Message& to) {
   to.set_instanceid(instance.id.str());
   to.set_availabilityzone(instance.zone.str());
   to.set_lifecyclestate(std::string(name(instance.state)));
@@ -79,6 +79,8 @@ void from_instance_common(const Instance& instance, Message& to) {
     to.set_launchconfigurationname(instance.spec.id.str());
   to.set_protectedfromscalein(instance.protected_from_scale_in);
   if (!instance.instance_type.empty()) to.set_instancetype(instance.instance_type);
+  if (const int weight = weight_of(group, instance); weight != 1 || !group.weights.empty())
+    to.set_weightedcapacity(std::to_string(weight));
   if (!instance.address.empty()) to.set_address(instance.address);
   to.set_launchtime(iso8601(instance.launched_at));
   to.set_statesince(iso8601(instance.state_since));
@@ -321,6 +323,8 @@ void check_whole(const Group& group, const std::string& path, Faults& faults) {
         fmt::format("Desired capacity:{} must be between the specified min size:{} and max size:{}",
                     group.desired_capacity, group.min_size, group.max_size));
   }
+  if (group.warm_pool && !group.warm_pool->deleting && !group.weights.empty())
+    add(faults, inner("MixedInstancesPolicy"), who + std::string(kNoWeightedPool));
   for (size_t i = 0; i < group.alarms.size(); ++i)
     for (const PolicyName& action : group.alarms[i].alarm_actions) {
       const Policy* policy = find_by_name(group.policies, action);
@@ -381,12 +385,12 @@ void from_tag(const GroupName& group, const escala::Tag& tag, Tag& to) {
   to.set_propagateatlaunch(tag.propagate_at_launch);
 }
 
-void from_instance(const Instance& instance, InstanceDetails& to) {
-  from_instance_common(instance, to);
+void from_instance(const Group& group, const Instance& instance, InstanceDetails& to) {
+  from_instance_common(group, instance, to);
 }
-void from_instance(const GroupName& group, const Instance& instance, AutoScalingInstanceDetails& to) {
-  to.set_autoscalinggroupname(group.str());
-  from_instance_common(instance, to);
+void from_instance(const Group& group, const Instance& instance, AutoScalingInstanceDetails& to) {
+  to.set_autoscalinggroupname(group.name.str());
+  from_instance_common(group, instance, to);
 }
 
 void from_spec(const state::LaunchSpec& spec, LaunchConfiguration& to) {

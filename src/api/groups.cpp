@@ -367,6 +367,7 @@ void use_spec(const state::LaunchSpec& spec, Group& group) {
   // Instances without an agent would be given up for never having reported.
   const bool agent = spec.has_ec2() ? spec.ec2().agent() : spec.process().agent();
   if (first || !agent) group.agent_expected = agent;
+  group.weights = decode(spec.weights()).value_or({});
 }
 
 Failure set_tags(const google::protobuf::RepeatedPtrField<Tag>& tags, Group& group) {
@@ -482,7 +483,7 @@ Failure from_group(const Context& context, const LoadedGroup& loaded, bool with_
   ESCALA_API_LOAD(const std::vector<LoadedInstance> instances, load_instances(context, group.name));
   // Those of the warm pool are DescribeWarmPool's.
   for (const LoadedInstance& each : instances)
-    if (!is_warmed(each.instance.state)) from_instance(each.instance, *to.add_instances());
+    if (!is_warmed(each.instance.state)) from_instance(group, each.instance, *to.add_instances());
   const auto warm = std::count_if(instances.begin(), instances.end(),
                                   [](const LoadedInstance& each) { return is_warmed(each.instance.state); });
   if (loaded.group.warm_pool) to.set_warmpoolsize(static_cast<int32_t>(warm));

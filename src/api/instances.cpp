@@ -24,6 +24,7 @@ Failure describe_instances(const Context& context, const DescribeAutoScalingInst
   constexpr std::string_view kPrefix = "instance/";
   ESCALA_API_LOAD(std::string after, page_start(context, kOperation, request));
   const size_t limit = page_size(request, kInstancesPerPage);
+  Group of;  // whose instances follow one another
   for (;;) {
     auto records = context.store.scan(kPrefix, after, limit + 1);
     if (!records) return from_error(records.error());
@@ -44,7 +45,12 @@ Failure describe_instances(const Context& context, const DescribeAutoScalingInst
         for (size_t at = group.find(code); at != std::string::npos; at = group.find(code, at + 1))
           group.replace(at, 3, character);
       if (!sees(context, group)) continue;
-      from_instance(GroupName(group), *instance, *response.add_autoscalinginstances());
+      if (of.name.str() != group) {
+        auto loaded = load_group(context, GroupName(group));
+        if (auto* known = std::get_if<LoadedGroup>(&loaded)) of = std::move(known->group);
+        of.name = GroupName(group);
+      }
+      from_instance(of, *instance, *response.add_autoscalinginstances());
     }
     if (records->size() <= limit) return std::nullopt;
   }
@@ -60,10 +66,12 @@ state::Activity begin(const Context& context, const GroupName& group, const Inst
   return activity;
 }
 
-std::string requested(std::string_view what, bool decrement, const Group& group, TimePoint now) {
+// `units`: of capacity that the desired capacity gives back; 0 = none.
+std::string requested(std::string_view what, int units, const Group& group, TimePoint now) {
   std::string cause = fmt::format("At {} {} in response to a user request", iso8601(now), what);
-  if (decrement)
-    cause += fmt::format(", shrinking the capacity from {} to {}", group.desired_capacity, group.desired_capacity - 1);
+  if (units > 0)
+    cause +=
+        fmt::format(", shrinking the capacity from {} to {}", group.desired_capacity, group.desired_capacity - units);
   return cause + ".";
 }
 
@@ -90,11 +98,11 @@ Failure terminate_instance(const Context& context, const TerminateInstanceInAuto
     // Only what counts as capacity has a share of the desired capacity to give back.
     const bool decrement =
         request.shoulddecrementdesiredcapacity() && (is_serving(instance.state) || is_coming(instance.state));
-    if (decrement && group.group.desired_capacity - 1 < group.group.min_size)
-      return below_min("Terminating instance", group.group, group.group.desired_capacity - 1);
-    state::Activity activity =
-        begin(context, loaded.group, id, terminate_description(id),
-              requested("an instance was taken out of service", decrement, group.group, now), now);
+    const int units = decrement ? weight_of(group.group, instance) : 0;
+    if (decrement && group.group.desired_capacity - units < group.group.min_size)
+      return below_min("Terminating instance", group.group, group.group.desired_capacity - units);
+    state::Activity activity = begin(context, loaded.group, id, terminate_description(id),
+                                     requested("an instance was taken out of service", units, group.group, now), now);
     begin_terminate(instance, group.group, TerminateCause::User, !decrement, now);
     Random random(context.seed());
     for (HookWait& wait : instance.hooks) {
@@ -104,7 +112,7 @@ Failure terminate_instance(const Context& context, const TerminateInstanceInAuto
         escala::put(batch, hook_notice(loaded.group, id, *hook, wait, new_activity_id(random).str(), now));
     }
     if (!instance.hooks.empty()) activity.set_status(state::Activity::WAITING);
-    if (decrement) --group.group.desired_capacity;
+    group.group.desired_capacity -= units;
     put(batch, group);  // in any case: see change_group()
     put(batch, loaded);
     batch.put(activity_key(activity), activity.SerializeAsString());
@@ -185,16 +193,15 @@ Failure enter_standby(const Context& context, const EnterStandbyRequest& request
       if (!is_legal(instance.state, LifecycleState::EnteringStandby))
         return validation_error(
             fmt::format("The instance {} is {}, not InService.", instance.id, escala::name(instance.state)));
+      const int units = request.shoulddecrementdesiredcapacity() ? weight_of(group.group, instance) : 0;
       state::Activity activity =
           begin(context, name, instance.id, fmt::format("Moving EC2 instance to Standby: {}", instance.id),
-                requested(fmt::format("instance {} was moved to standby", instance.id),
-                          request.shoulddecrementdesiredcapacity(), group.group, now),
-                now);
+                requested(fmt::format("instance {} was moved to standby", instance.id), units, group.group, now), now);
       finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
       // Both steps at once: nothing of ours holds an instance between them.
       for (const LifecycleState to : {LifecycleState::EnteringStandby, LifecycleState::Standby})
         enter(instance, {.instance = instance.id, .to = to, .hooks = {}, .why = {}, .replaces = {}}, now);
-      if (request.shoulddecrementdesiredcapacity()) --group.group.desired_capacity;
+      group.group.desired_capacity -= units;
       put(batch, loaded);
       batch.put(activity_key(activity), activity.SerializeAsString());
       from_activity(activity, *response.add_activities());
@@ -216,16 +223,17 @@ Failure exit_standby(const Context& context, const ExitStandbyRequest& request, 
       if (instance.state != LifecycleState::Standby)
         return validation_error(
             fmt::format("The instance {} is {}, not Standby.", instance.id, escala::name(instance.state)));
-      state::Activity activity =
-          begin(context, name, instance.id, fmt::format("Moving EC2 instance out of Standby: {}", instance.id),
-                fmt::format("At {} instance {} was moved out of standby in response to a user request, increasing the "
-                            "capacity from {} to {}.",
-                            iso8601(now), instance.id, group.group.desired_capacity, group.group.desired_capacity + 1),
-                now);
+      const int units = weight_of(group.group, instance);
+      state::Activity activity = begin(
+          context, name, instance.id, fmt::format("Moving EC2 instance out of Standby: {}", instance.id),
+          fmt::format("At {} instance {} was moved out of standby in response to a user request, increasing the "
+                      "capacity from {} to {}.",
+                      iso8601(now), instance.id, group.group.desired_capacity, group.group.desired_capacity + units),
+          now);
       finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
       enter(instance, {.instance = instance.id, .to = LifecycleState::Pending, .hooks = {}, .why = {}, .replaces = {}},
             now);
-      ++group.group.desired_capacity;
+      group.group.desired_capacity += units;
       put(batch, loaded);
       batch.put(activity_key(activity), activity.SerializeAsString());
       from_activity(activity, *response.add_activities());

@@ -11,6 +11,7 @@
 #include "api/convert.h"
 #include "api/upkeep.pb.h"
 #include "engine/lifecycle.h"
+#include "engine/offering.h"
 #include "store/activity.h"
 
 namespace escala::api {
@@ -19,7 +20,6 @@ namespace {
 constexpr size_t kMaxDetached = 10'000;      // instances that run and belong to no group
 constexpr size_t kMaxClientTokens = 1'000;   // remembered per group
 constexpr Duration kClientTokensKept = 24h;  // AWS: a token may be used again after eight hours
-constexpr int kLaunchesPerIntent = 100;
 constexpr Duration kLaunchPoll{20ms};
 
 state::Activity begin(const Context& context, const GroupName& group, const std::string& instance,
@@ -86,12 +86,13 @@ Failure adopt(const Context& context, const std::string& id, LoadedGroup& group,
   instance.terminate_for_replacement = instance.returns_to_pool = false;
   instance.power = Power::Untouched;
   instance.protected_from_scale_in = group.group.protect_new_instances;
-  const int before = group.group.desired_capacity++;
+  const int before = group.group.desired_capacity, units = weight_of(group.group, instance);
+  group.group.desired_capacity += units;
   state::Activity activity =
       begin(context, group.group.name, id, fmt::format("Attaching an existing EC2 instance: {}", id),
             fmt::format(
                 "At {} an instance was attached in response to a user request, increasing the capacity from {} to {}.",
-                iso8601(now), before, before + 1));
+                iso8601(now), before, before + units));
   finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
   batch.expect(key, (*record)->version).erase(key);
   put(batch, loaded);
@@ -111,6 +112,11 @@ Failure attach(const Context& context, const AttachInstancesRequest& request, Em
           "Group size must be lower than or equal to max-size.",
           name, group.max_size, group.desired_capacity, request.instanceids_size()));
     for (const std::string& id : request.instanceids()) ESCALA_API_TRY(adopt(context, id, loaded, batch));
+    // Each may be worth more than one.
+    if (group.desired_capacity > group.max_size)
+      return validation_error(
+          fmt::format("AutoScalingGroup:{} has max-size:{}; with these instances its desired capacity would be {}.",
+                      name, group.max_size, group.desired_capacity));
     return std::nullopt;
   });
 }
@@ -130,9 +136,10 @@ Failure let_go(const Context& context, const std::string& id, bool decrement, Lo
   std::string cause = fmt::format("At {} instance {} was detached in response to a user request", iso8601(now), id);
   // One on standby has given its share of the desired capacity back already, or is made up for.
   if (decrement && is_serving(instance.state)) {
+    const int units = weight_of(group.group, instance);
     cause += fmt::format(", shrinking the capacity from {} to {}", group.group.desired_capacity,
-                         group.group.desired_capacity - 1);
-    --group.group.desired_capacity;
+                         group.group.desired_capacity - units);
+    group.group.desired_capacity -= units;
   }
   state::Activity activity =
       begin(context, group.group.name, id, fmt::format("Detaching EC2 instance: {}", id), cause + ".");
@@ -184,6 +191,7 @@ void order(const Context& context, const Group& group, const ZoneName& zone, int
   intent.set_zone(zone.str());
   *intent.mutable_spec() = encode(group.spec);
   intent.set_count(count);
+  encode(group.weights, *intent.mutable_weights());
   intent.set_created_at(to_us(now));
   for (const escala::Tag& tag : group.tags) {
     if (!tag.propagate_at_launch) continue;
@@ -220,14 +228,15 @@ Failure remember(const Context& context, const GroupName& name, Batch& batch) {
   return std::nullopt;
 }
 
-// How many are in service, coming, or asked for.
-std::variant<int, ApiError> size_of(const Context& context, const GroupName& name) {
-  ESCALA_API_LOAD(const std::vector<LoadedInstance> instances, load_instances(context, name));
-  auto operations = context.store.scan(keys::operations(name));
+// How many units of capacity are in service, coming, or asked for.
+std::variant<int, ApiError> size_of(const Context& context, const Group& group) {
+  ESCALA_API_LOAD(const std::vector<LoadedInstance> instances, load_instances(context, group.name));
+  auto operations = context.store.scan(keys::operations(group.name));
   if (!operations) return from_error(operations.error());
   int size = 0;
   for (const LoadedInstance& loaded : instances)
-    size += is_serving(loaded.instance.state) || is_coming(loaded.instance.state) ? 1 : 0;
+    if (is_serving(loaded.instance.state) || is_coming(loaded.instance.state))
+      size += weight_of(group, loaded.instance);
   for (const Record& record : *operations) {
     auto operation = parse<state::Operation>(record.key, record.value);
     if (!operation) return from_error(operation.error());
@@ -260,7 +269,7 @@ Failure place_order(const Context& context, const LaunchInstancesRequest& reques
           "max-size.",
           name, group.max_size, group.desired_capacity, count));
     // More may be there than is desired: while they go, or are kept by protection.
-    ESCALA_API_LOAD(const int size, size_of(context, name));
+    ESCALA_API_LOAD(const int size, size_of(context, group));
     if (size + count > group.max_size)
       return validation_error(fmt::format(
           "AutoScalingGroup:{} has max-size:{} and {} instances in service or on their way; launching {} instances "
@@ -277,8 +286,8 @@ Failure place_order(const Context& context, const LaunchInstancesRequest& reques
     token.Clear();
     token.set_request(what_is_asked(request));
     token.set_at(to_us(context.clock.now()));
-    for (int left = count; left > 0; left -= kLaunchesPerIntent)
-      order(context, group, zone, std::min(left, kLaunchesPerIntent), token, batch);
+    const int most = launch_batch(group);
+    for (int left = count; left > 0; left -= most) order(context, group, zone, std::min(left, most), token, batch);
     batch.expect(key, 0).put(key, token.SerializeAsString());
     return std::nullopt;
   });
@@ -322,11 +331,15 @@ bool answered(const Context& context, const GroupName& name, const state::Client
 // RetryStrategy none: what failed is not wanted any more.
 Failure give_up_failed(const Context& context, const LaunchInstancesRequest& request,
                        const LaunchInstancesResponse& response) {
-  int launched = 0;
-  for (const InstanceCollection& place : response.instances()) launched += place.instanceids_size();
-  const int failed = request.requestedcapacity() - launched;
-  if (failed <= 0 || request.retrystrategy() == "retry-with-group-configuration") return std::nullopt;
+  int instances = 0;
+  for (const InstanceCollection& place : response.instances()) instances += place.instanceids_size();
+  if (instances >= request.requestedcapacity() || request.retrystrategy() == "retry-with-group-configuration")
+    return std::nullopt;
   return change_group(context, GroupName(request.autoscalinggroupname()), [&](LoadedGroup& loaded, Batch&) -> Failure {
+    int launched = 0;
+    for (const InstanceCollection& place : response.instances())
+      launched += place.instanceids_size() * weight_of(loaded.group.weights, place.instancetype());
+    const int failed = std::max(0, request.requestedcapacity() - launched);
     loaded.group.desired_capacity = std::max(loaded.group.min_size, loaded.group.desired_capacity - failed);
     return std::nullopt;
   });

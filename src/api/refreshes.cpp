@@ -87,6 +87,9 @@ Failure take_desired(const Context& context, const RefreshDesiredConfiguration& 
   if (desired.has_launchconfigurationname() == desired.has_launchtemplate())
     return validation_error(
         "DesiredConfiguration: exactly one of LaunchTemplate and LaunchConfigurationName is needed");
+  if (!loaded.group.weights.empty())
+    return validation_error(
+        "DesiredConfiguration: the group has a MixedInstancesPolicy with WeightedCapacity; change that, then refresh");
   refresh.previous = loaded.group.spec;
   refresh.previous_agent_expected = loaded.group.agent_expected;
   if (desired.has_launchconfigurationname())

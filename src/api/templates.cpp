@@ -140,10 +140,19 @@ state::LaunchSpec mixed_spec(const state::LaunchSpec& plain, const MixedInstance
   parts.mutable_launchtemplate()->clear_launchtemplatespecification();
   state::LaunchSpec spec = plain;
   spec.set_id(fmt::format("{}{}{:012x}", plain.id(), kMixedMark, name_hash(parts.SerializeAsString()) >> 16U));
-  if (!spec.has_ec2()) return spec;  // types are nothing to processes
+  const auto& overrides = policy.launchtemplate().overrides();
+  for (const LaunchTemplateOverrides& each : overrides) {
+    if (!each.has_weightedcapacity()) continue;
+    state::InstanceWeight& weight = *spec.add_weights();
+    weight.set_instance_type(each.instancetype());
+    weight.set_weight(static_cast<int>(parse_integer(each.weightedcapacity()).value_or(1)));
+  }
+  // Types are nothing to processes: each is one of the first.
+  if (spec.weights_size() > 0) spec.set_instance_type(overrides.Get(0).instancetype());
+  if (!spec.has_ec2()) return spec;
   state::Ec2Spec& ec2 = *spec.mutable_ec2();
   ec2.clear_override_types();
-  for (const LaunchTemplateOverrides& each : policy.launchtemplate().overrides())
+  for (const LaunchTemplateOverrides& each : overrides)
     if (each.has_instancetype()) ec2.add_override_types(each.instancetype());
   const InstancesDistribution& shares = policy.instancesdistribution();
   constexpr int kAll = 100;
@@ -618,6 +627,37 @@ Failure use_template(const Context& context, const LaunchTemplateSpecification& 
   return launch_template(context, wanted, loaded, batch);
 }
 
+namespace {
+
+// All types have a weight, or none, as in AWS: what the others would count for is not to be guessed.
+Failure check_weights(const MixedInstancesPolicy& policy) {
+  const auto& overrides = policy.launchtemplate().overrides();
+  int weighted = 0;
+  std::set<std::string_view> types;
+  for (int i = 0; i < overrides.size(); ++i) {
+    const LaunchTemplateOverrides& each = overrides[i];
+    if (!each.has_weightedcapacity()) continue;
+    ++weighted;
+    const std::string where = fmt::format("MixedInstancesPolicy.LaunchTemplate.Overrides[{}]", i);
+    const Result<int64_t> weight = parse_integer(each.weightedcapacity());
+    if (!weight || *weight < 1 || *weight > kMaxWeight)
+      return validation_error(fmt::format("{}.WeightedCapacity is '{}', expected a whole number from 1 to {}", where,
+                                          shown(each.weightedcapacity()), kMaxWeight));
+    if (!each.has_instancetype())
+      return validation_error(fmt::format("{} has a WeightedCapacity and no InstanceType", where));
+    if (!types.insert(each.instancetype()).second)
+      return validation_error(fmt::format("{}: instance type {} is given twice", where, shown(each.instancetype())));
+  }
+  if (weighted > 0 && weighted < overrides.size())
+    return validation_error(
+        fmt::format("MixedInstancesPolicy.LaunchTemplate.Overrides: {} of {} have a WeightedCapacity; expected all of "
+                    "them, or none",
+                    weighted, overrides.size()));
+  return std::nullopt;
+}
+
+}  // namespace
+
 Failure use_mixed(const Context& context, const MixedInstancesPolicy& wanted, LoadedGroup& loaded, Batch& batch) {
   MixedInstancesPolicy& policy = *loaded.document.mutable_mixedinstancespolicy();
   LaunchTemplateSpecification source = loaded.document.launchtemplate();
@@ -629,6 +669,7 @@ Failure use_mixed(const Context& context, const MixedInstancesPolicy& wanted, Lo
   if (!wanted.launchtemplate().has_launchtemplatespecification()) source.clear_launchtemplatename();
   if (wanted.has_launchtemplate()) *policy.mutable_launchtemplate() = wanted.launchtemplate();
   policy.mutable_launchtemplate()->clear_launchtemplatespecification();
+  ESCALA_API_TRY(check_weights(policy));
   if (wanted.has_instancesdistribution())
     policy.mutable_instancesdistribution()->MergeFrom(wanted.instancesdistribution());
   return launch_template(context, source, loaded, batch);

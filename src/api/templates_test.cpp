@@ -111,8 +111,6 @@ TEST_F(Templates, AMixedPolicyGoesWithItsTemplate) {
   const std::string group_of =
       R"({"AutoScalingGroupName":"web","MinSize":0,"MaxSize":4,"MixedInstancesPolicy":{"LaunchTemplate":{)"
       R"("LaunchTemplateSpecification":{"LaunchTemplateName":"web","Version":"$Latest"},"Overrides":)";
-  EXPECT_THAT(call("CreateAutoScalingGroup", group_of + R"([{"InstanceType":"m5.large","WeightedCapacity":"2"}]}}})"),
-              HasSubstr("each instance counts as one"));
   EXPECT_THAT(call("CreateAutoScalingGroup", R"({"AutoScalingGroupName":"web","MinSize":0,"MaxSize":4,)"
                                              R"("MixedInstancesPolicy":{"InstancesDistribution":{}}})"),
               HasSubstr("LaunchTemplateSpecification is missing"));
@@ -152,6 +150,45 @@ TEST_F(Templates, AMixedPolicyGoesWithItsTemplate) {
             "{}");
   EXPECT_EQ(launches("web"), 1);
   EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), testing::Not(HasSubstr("MixedInstancesPolicy")));
+}
+
+TEST_F(Templates, WeightsOfTypes) {
+  EXPECT_THAT(add_version(R"({"ImageId":"ami-1","InstanceType":"t3.micro"})"), HasSubstr(R"("VersionNumber":2)"));
+  const auto create_with = [&](const std::string& overrides) {
+    return call("CreateAutoScalingGroup",
+                fmt::format(R"({{"AutoScalingGroupName":"web","MinSize":0,"MaxSize":20,"MixedInstancesPolicy":{{)"
+                            R"("LaunchTemplate":{{"LaunchTemplateSpecification":{{"LaunchTemplateName":"web",)"
+                            R"("Version":"$Latest"}},"Overrides":[{}]}}}}}})",
+                            overrides));
+  };
+  const auto type = [](const char* name, const char* weight) {
+    return fmt::format(R"({{"InstanceType":"{}","WeightedCapacity":"{}"}})", name, weight);
+  };
+  for (const char* bad : {"0", "1000", "-1", "2.5", "two", "2 "})
+    EXPECT_THAT(create_with(type("m5.large", bad)), HasSubstr("expected a whole number from 1 to 999")) << bad;
+  EXPECT_THAT(create_with(type("m5.large", "2") + R"(,{"InstanceType":"c5.large"})"),
+              HasSubstr("1 of 2 have a WeightedCapacity; expected all of them, or none"));
+  EXPECT_THAT(create_with(type("m5.large", "2") + "," + type("m5.large", "3")), HasSubstr("is given twice"));
+  EXPECT_THAT(create_with(R"({"WeightedCapacity":"2"})"), HasSubstr("has a WeightedCapacity and no InstanceType"));
+  EXPECT_EQ(create_with(type("m5.large", "2") + "," + type("m5.4xlarge", "16")), "{}");
+  EXPECT_EQ(group("web").weights, (Weights{{"m5.large", 2}, {"m5.4xlarge", 16}}));
+  EXPECT_THAT(call("DescribeAutoScalingGroups", "{}"), HasSubstr(R"("WeightedCapacity":"16")"));
+  EXPECT_THAT(call("PutWarmPool", R"({"AutoScalingGroupName":"web"})"), HasSubstr("has no warm pool"));
+  EXPECT_THAT(add_version(R"({"ImageId":"ami-2","InstanceType":"t3.micro"})"), HasSubstr(R"("VersionNumber":3)"));
+  EXPECT_EQ(group("web").weights.size(), 2U) << "they go with the template";
+  EXPECT_THAT(call("StartInstanceRefresh",
+                   R"({"AutoScalingGroupName":"web","DesiredConfiguration":{"LaunchConfigurationName":"x"}})"),
+              HasSubstr("MixedInstancesPolicy with WeightedCapacity"));
+  EXPECT_EQ(call("UpdateAutoScalingGroup",
+                 R"({"AutoScalingGroupName":"web","LaunchTemplate":{"LaunchTemplateName":"web","Version":"2"}})"),
+            "{}");
+  EXPECT_TRUE(group("web").weights.empty());
+  EXPECT_EQ(call("PutWarmPool", R"({"AutoScalingGroupName":"web"})"), "{}");
+  EXPECT_THAT(call("UpdateAutoScalingGroup",
+                   fmt::format(R"({{"AutoScalingGroupName":"web","MixedInstancesPolicy":{{"LaunchTemplate":{{)"
+                               R"("LaunchTemplateSpecification":{{"LaunchTemplateName":"web"}},"Overrides":[{}]}}}}}})",
+                               type("m5.large", "2"))),
+              HasSubstr("has no warm pool"));
 }
 
 TEST_F(Templates, WhatIsLaunchedCannotBeDeleted) {

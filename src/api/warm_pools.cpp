@@ -55,6 +55,7 @@ Failure put_pool(const Context& context, const PutWarmPoolRequest& request, PutW
     if (group.warm_pool && group.warm_pool->deleting)
       return scaling_activity_in_progress(
           fmt::format("The warm pool of AutoScalingGroup {} is being deleted", group.name));
+    if (!group.weights.empty()) return validation_error(std::string(kNoWeightedPool));
     if (state != PoolState::Running) ESCALA_API_TRY(check_can_rest(context, group, state));
     // What is not named keeps its standard, as in AWS; it is not what it was before.
     WarmPool pool;
@@ -92,7 +93,7 @@ Failure describe_pool(const Context& context, const DescribeWarmPoolRequest& req
       return std::nullopt;
     }
     last = id;
-    from_instance(each.instance, *response.add_instances());
+    from_instance(loaded.group, each.instance, *response.add_instances());
   }
   return std::nullopt;
 }

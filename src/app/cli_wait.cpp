@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <functional>
 
-#include "api/autoscaling.pb.h"
+#include "api/numbers.h"
 #include "app/children.h"
 #include "app/cli_output.h"
 #include "base/log.h"
@@ -65,20 +65,26 @@ std::string newest_failure(const ApiClient& client, const std::string& group) {
 
 }  // namespace
 
+int units_of(const api::InstanceDetails& instance) {
+  return static_cast<int>(api::parse_integer(instance.weightedcapacity()).value_or(1));
+}
+
 int wait_until_settled(const ApiClient& client, const std::vector<std::string>& groups, Duration timeout) {
   return wait_for(
       [&]() -> Result<std::string> {
         ESCALA_ASSIGN(const auto answer, describe(client, groups));
         std::string missing;
         for (const api::AutoScalingGroup& group : answer.autoscalinggroups()) {
-          int in_service = 0, others = 0;
+          int in_service = 0, others = 0, lightest = kMaxWeight;
           for (const api::InstanceDetails& instance : group.instances()) {
             if (instance.lifecyclestate() == "InService")
-              ++in_service;
+              in_service += units_of(instance), lightest = std::min(lightest, units_of(instance));
             else if (instance.lifecyclestate() != "Standby")
               ++others;
           }
-          if (in_service == group.desiredcapacity() && others == 0) continue;
+          // Where instances have weights, less than the lightest of them may be too much.
+          const int excess = in_service - group.desiredcapacity();
+          if (others == 0 && (excess == 0 || (excess > 0 && excess < lightest))) continue;
           missing += fmt::format("{}{}: {} of {} in service", missing.empty() ? "" : "; ", group.autoscalinggroupname(),
                                  in_service, group.desiredcapacity());
           if (others > 0) missing += fmt::format(", {} coming or going", others);

@@ -5,12 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "api/autoscaling.pb.h"
 #include "app/cli_http.h"
 #include "base/time.h"
 
 namespace escala::app {
 
 inline constexpr Duration kWaitPoll{300ms};
+
+// What an instance is worth: its WeightedCapacity, else 1.
+int units_of(const api::InstanceDetails& instance);
 
 // Exit code 0 when each group has exactly as many instances in service as it desires and none coming or going; 1 when
 // the time is over.

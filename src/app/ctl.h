@@ -70,7 +70,7 @@ class Ctl {
   int processes(const char* operation, const char* done_word);
   int look_up_instances(IdsByGroup& by_group);
   // Row of the blast radius (rule R5) for people: more than a tenth of a group needs --force.
-  int check_share(const std::string& group, size_t count);
+  int check_share(const std::string& group, const std::vector<std::string>& ids);
   int confirm(const IdsByGroup& by_group);
   int create_key();
   int list_keys();

@@ -27,15 +27,17 @@ int Ctl::groups() {
   for (const api::AutoScalingGroup& group : all.autoscalinggroups()) {
     int in_service = 0, coming = 0;
     for (const api::InstanceDetails& instance : group.instances()) {
-      if (instance.lifecyclestate() == "InService") ++in_service;
-      if (instance.lifecyclestate().starts_with("Pending")) ++coming;
+      if (instance.lifecyclestate() == "InService") in_service += units_of(instance);
+      if (instance.lifecyclestate().starts_with("Pending")) coming += units_of(instance);
     }
     const std::string status = group.has_status()                    ? group.status()
                                : group.paused()                      ? "paused: " + group.pausedreason()
                                : group.escala().observe()            ? "observe only"
                                : group.suspendedprocesses_size() > 0 ? suspended_text(group.suspendedprocesses_size())
                                                                      : "";
-    const Colour colour = in_service == group.desiredcapacity() ? Colour::Green : Colour::Yellow;
+    const bool settled = in_service == group.desiredcapacity() ||
+                         (in_service > group.desiredcapacity() && group.has_mixedinstancespolicy());
+    const Colour colour = settled ? Colour::Green : Colour::Yellow;
     table.add({{group.autoscalinggroupname(), Colour::Bold},
                {std::to_string(group.desiredcapacity())},
                {std::to_string(in_service), colour},

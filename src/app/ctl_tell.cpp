@@ -80,7 +80,7 @@ int Ctl::terminate() {
   IdsByGroup by_group;
   if (const int code = look_up_instances(by_group); code != 0) return code;
   for (const auto& [group, ids] : by_group)
-    if (const int code = check_share(group, ids.size()); code != 0) return code;
+    if (const int code = check_share(group, ids); code != 0) return code;
   if (const int code = confirm(by_group); code != 0) return code;
   for (const std::string& id : options_.names) {
     api::TerminateInstanceInAutoScalingGroupRequest request;
@@ -151,11 +151,14 @@ int Ctl::look_up_instances(IdsByGroup& by_group) {
   return 0;
 }
 
-int Ctl::check_share(const std::string& group, size_t count) {
+int Ctl::check_share(const std::string& group, const std::vector<std::string>& ids) {
+  const size_t count = ids.size();
   options_.group = group;
   if (const int code = require_group(); code != 0) return code;
   // All of them or none: what would be refused half-way is refused now.
-  const auto lowered = state_of_group_.desiredcapacity() - static_cast<int64_t>(count);
+  int64_t lowered = state_of_group_.desiredcapacity();
+  for (const api::InstanceDetails& instance : state_of_group_.instances())
+    if (std::find(ids.begin(), ids.end(), instance.instanceid()) != ids.end()) lowered -= units_of(instance);
   if (options_.decrement && lowered < state_of_group_.minsize())
     return complain(fmt::format("--decrement: group {} has a desired capacity of {} and a minimum size of {}; without "
                                 "{} instances it would be {}",

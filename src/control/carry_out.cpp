@@ -6,6 +6,7 @@
 #include "control/reconciler.h"
 #include "engine/aggregate.h"
 #include "engine/lifecycle.h"
+#include "engine/offering.h"
 #include "engine/refresh.h"
 #include "store/activity.h"
 #include "store/notice.h"
@@ -35,10 +36,9 @@ std::string join(std::string_view first, std::string second) {
 }  // namespace
 
 void Reconciler::carry_out(const Decision& decision, TimePoint now, Draft& draft) {
-  capacity_ =
-      static_cast<int>(std::count_if(seen_.instances.begin(), seen_.instances.end(), [](const Instance& instance) {
-        return is_serving(instance.state) || is_coming(instance.state);
-      }));
+  capacity_ = 0;
+  for (const Instance& instance : seen_.instances)
+    if (is_serving(instance.state) || is_coming(instance.state)) capacity_ += weight_of(seen_.group, instance);
   for (const PendingLaunch& launch : seen_.launches) capacity_ += launch.warm ? 0 : launch.count;
   const bool held = seen_.fleet_paused || seen_.fleet_observe || seen_.group.paused || seen_.group.observe;
   if (!held) change_group(decision, now, draft);
@@ -312,7 +312,7 @@ void Reconciler::act(const ForgetAction& action, TimePoint now, Draft& draft) {
 
 void Reconciler::act(const LaunchAction& action, TimePoint now, Draft& draft) {
   for (int left = action.count; left > 0;) {
-    const int count = std::min(left, kMaxLaunchCount);
+    const int count = std::min(left, launch_batch(seen_.group));
     left -= count;
     const Token token = context_->tokens.next(name_);
     const bool called_for = action.replaces || action.warm;
@@ -334,6 +334,7 @@ void Reconciler::act(const LaunchAction& action, TimePoint now, Draft& draft) {
     intent.set_zone(action.zone.str());
     *intent.mutable_spec() = encode(seen_.group.spec);
     intent.set_count(count);
+    encode(seen_.group.weights, *intent.mutable_weights());
     if (action.replaces) intent.set_replaces(action.replaces->str());
     intent.set_warm(action.warm);
     intent.set_epoch(context_->tokens.epoch());

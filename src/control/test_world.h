@@ -111,6 +111,8 @@ class World {
     state::LaunchSpec spec;
     spec.set_id(group.spec.id.str());
     spec.mutable_process()->add_command("/bin/sleep");
+    if (!group.weights.empty()) spec.set_instance_type(group.weights.begin()->first);
+    encode(group.weights, *spec.mutable_weights());
     Batch batch;
     batch.expect(key, record ? record->version : 0).put(key, encode(group).SerializeAsString());
     batch.put(keys::spec(group.spec.id), spec.SerializeAsString());

@@ -97,8 +97,10 @@ bool Controller::explained(const ProviderInstance& stray, const std::vector<Prov
     if (other.owner.token == stray.owner.token && !named(other)) answer.instances.push_back(other);
   const bool queued = std::any_of(unsettled_.begin(), unsettled_.end(),
                                   [&](const Completion& other) { return other.token == answer.token; });
-  if (!queued && static_cast<int>(answer.instances.size()) == entry->intent.count())
-    unsettled_.push_back(std::move(answer));
+  // Where they have weights, some may already be worth what was wanted: then only the token tells.
+  const bool all =
+      entry->intent.weights().empty() && static_cast<int>(answer.instances.size()) == entry->intent.count();
+  if (!queued && all) unsettled_.push_back(std::move(answer));
   return true;
 }
 

@@ -30,8 +30,9 @@ TimePoint warm_at(const Instance& instance, Duration warmup) {
 
 Fleet fleet_of(const Snapshot& seen, Duration warmup, TimePoint now) {
   Fleet fleet;
+  int64_t warmed_units = 0;
   for (const Instance& instance : seen.instances) {
-    if (is_coming(instance.state)) ++fleet.coming;
+    if (is_coming(instance.state)) fleet.coming += weight_of(seen.group, instance);
     if (is_going(instance.state) && !is_warmed(instance.state)) ++fleet.terminating;
     if (!is_serving(instance.state)) continue;
     const TimePoint warm = warm_at(instance, warmup);
@@ -40,8 +41,10 @@ Fleet fleet_of(const Snapshot& seen, Duration warmup, TimePoint now) {
       fleet.next_warm = std::min(fleet.next_warm, warm);
     } else {
       ++fleet.warmed;
+      warmed_units += weight_of(seen.group, instance);
     }
   }
+  if (fleet.warmed > 0) fleet.weight = static_cast<double>(warmed_units) / fleet.warmed;
   for (const PendingLaunch& launch : seen.launches) fleet.coming += launch.warm ? 0 : launch.count;
   return fleet;
 }

@@ -17,8 +17,9 @@ inline constexpr double kMaxMetricValue = 1e15;
 struct Fleet {
   int warmed = 0;       // in service and past the warm-up
   int warming = 0;      // in service, not past it
-  int coming = 0;       // Pending*, and launches not answered yet
+  int coming = 0;       // Pending*, and launches not answered yet: units of capacity
   int terminating = 0;  // Terminating*
+  double weight = 1;    // units of capacity of a warmed one on average
   TimePoint next_warm = kNever;
   // Everything that was ordered is there and speaks for itself.
   bool settled() const { return warming == 0 && coming == 0; }

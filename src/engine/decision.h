@@ -133,7 +133,7 @@ std::string sentence(const Reason& reason);
 
 struct LaunchAction {
   ZoneName zone;
-  int count = 1;
+  int count = 1;  // units of capacity: instances, unless the group has weights
   std::optional<InstanceId> replaces;
   Reason why;
   bool warm = false;  // for the warm pool

@@ -26,6 +26,7 @@ struct Datapoint {
   uint32_t samples = 0;           // 0 = missing
   uint32_t instances = 0;         // how many different instances the samples came from
   uint32_t fewest = 0, most = 0;  // warmed-up instances in service while they were taken
+  double weight = 1;              // units of capacity that one of these was worth on average
   friend bool operator==(const Datapoint&, const Datapoint&) = default;
 };
 
@@ -39,6 +40,7 @@ struct MetricWindow {
   uint32_t fewest = 0,
            most = 0;    // warmed-up instances in service in the running period, from the end of the one before
   uint32_t warmed = 0;  // and now
+  double weight = 1;    // units of capacity that one of these is worth on average
   double sum = 0, minimum = 0, maximum = 0;
   std::map<int32_t, uint32_t> sketch;  // logarithmic buckets, for percentiles only
   std::vector<Datapoint> finished;     // oldest first

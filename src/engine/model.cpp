@@ -155,6 +155,28 @@ std::string_view name(MetricsMode v) {
   return word(kModes, v);
 }
 
+int weight_of(const Weights& weights, std::string_view instance_type) {
+  const auto found = weights.find(instance_type);
+  return found == weights.end() ? 1 : found->second;
+}
+
+int weight_of(const Group& group, const Instance& instance) {
+  const auto found = group.weights.find(instance.instance_type);
+  return found == group.weights.end() ? instance.weight : found->second;
+}
+
+int largest_weight(const Weights& weights) {
+  int largest = 1;
+  for (const auto& [type, weight] : weights) largest = std::max(largest, weight);
+  return largest;
+}
+
+int smallest_weight(const Weights& weights) {
+  int smallest = weights.empty() ? 1 : kMaxWeight;
+  for (const auto& [type, weight] : weights) smallest = std::min(smallest, weight);
+  return smallest;
+}
+
 std::optional<LifecycleState> lifecycle_state(std::string_view text) {
   return value(kLifecycle, text);
 }

@@ -76,11 +76,16 @@ struct HookWait {
   friend bool operator==(const HookWait&, const HookWait&) = default;
 };
 
+// WeightedCapacity: how many units of capacity an instance of a type is worth. Empty: each instance is one unit.
+using Weights = std::map<std::string, int, std::less<>>;
+inline constexpr int kMaxWeight = 999;
+
 struct Instance {
   InstanceId id;
   Token launched_by;  // the launch intent that made it; empty when attached by a user
   ZoneName zone;
   std::string instance_type;
+  int weight = 1;  // units of capacity when it was launched; weight_of() is what it counts for now
   LaunchSpecRef spec;
   std::string address;  // "host:port" the service answers on, for discovery; may be empty
   LifecycleState state = LifecycleState::Pending;
@@ -406,6 +411,7 @@ struct Group {
   TimePoint created_at{};
   std::vector<ZoneName> zones;
   LaunchSpecRef spec;
+  Weights weights;  // of the types that `spec` launches; sizes are in these units
   Duration default_cooldown{300s};
   std::optional<Duration> default_warmup;  // DefaultInstanceWarmup
   HealthChecks health_checks;
@@ -445,6 +451,17 @@ struct Group {
   std::vector<std::string> collected_metrics;  // EnableMetricsCollection, sorted
   friend bool operator==(const Group&, const Group&) = default;
 };
+
+// --- units of capacity
+// -------------------------------------------------------------------------------------------------
+
+// 1 for a type that the table does not name.
+int weight_of(const Weights& weights, std::string_view instance_type);
+// What the group says of its type now; of a type that it no longer names, what it was launched as.
+int weight_of(const Group& group, const Instance& instance);
+// 1 without weights.
+int largest_weight(const Weights& weights);
+int smallest_weight(const Weights& weights);
 
 // --- names
 // -------------------------------------------------------------------------------------------------------------

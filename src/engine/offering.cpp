@@ -87,6 +87,10 @@ void prune_offerings(GroupMemory& memory, const Group& group, TimePoint now) {
   });
 }
 
+int launch_batch(const Group& group) {
+  return kMaxLaunchBatch * smallest_weight(group.weights);
+}
+
 int launches_per_hour_bound(const Group& group, int max_size) {
   const int64_t bound = group.max_launches_per_hour > 0
                             ? group.max_launches_per_hour

@@ -55,6 +55,9 @@ bool launches_failing(const GroupMemory& memory, const Group& group, TimePoint n
 // roll-back brings them back.
 void prune_offerings(GroupMemory& memory, const Group& group, TimePoint now);
 
+// Units of capacity that one launch may ask for: kMaxLaunchBatch instances at most, whichever type they are.
+int launch_batch(const Group& group);
+
 // --- launches per hour (pain 24: runaway loops)
 // max_size: as decided; it may not be the group's yet.
 int launches_per_hour_bound(const Group& group, int max_size);

@@ -169,9 +169,10 @@ bool take_in(const PredictiveScaling& policy, const MetricWindow& window, const 
     if (!known.recent.empty() && period <= known.newest) continue;
     if (point.samples == 0 || too_few(point, view)) continue;
     // A simulation tells how many there were; live, those that were silent carried as much as the others.
-    const double machines = view.told != nullptr
-                                ? point.instances
-                                : std::clamp(point.instances, std::min(point.fewest, point.most), point.most);
+    const double machines =
+        view.told != nullptr
+            ? point.instances
+            : std::clamp(point.instances, std::min(point.fewest, point.most), point.most) * point.weight;
     const bool total = is_total(policy.metric.statistic);
     const double demand = total ? point.value / policy.target : machines * point.value / policy.target;
     const bool saturated = policy.metric.kind == MetricKind::Cpu && !total && point.value >= kSaturatedCpu;

@@ -18,6 +18,7 @@ struct Key {
 
 struct Ranked {
   const Instance* instance;
+  int weight;
   Key key;
 };
 
@@ -150,26 +151,30 @@ ZoneQueue* fullest(std::vector<ZoneQueue>& queues, const ZoneCounts& counts) {
 
 }  // namespace
 
-std::vector<Victim> choose_victims(std::span<const TerminationPolicy> policies,
-                                   std::span<const Instance* const> candidates, ZoneCounts& counts, int how_many,
-                                   TimePoint now) {
+std::vector<Victim> choose_victims(std::span<const TerminationPolicy> policies, std::span<const Candidate> candidates,
+                                   ZoneCounts& counts, int units, TimePoint now) {
   std::vector<Victim> victims;
-  if (how_many <= 0 || candidates.empty()) return victims;
+  if (units <= 0 || candidates.empty()) return victims;
   const KeyMaker keys(policies, now);
   std::map<ZoneName, size_t> index;
   std::vector<ZoneQueue> queues;
-  for (const Instance* candidate : candidates) {
-    const auto [at, is_new] = index.try_emplace(candidate->zone, queues.size());
-    if (is_new) queues.push_back({candidate->zone, {}, 0});
-    queues[at->second].ranked.push_back({candidate, keys.key(*candidate)});
+  for (const Candidate& each : candidates) {
+    const ZoneName& zone = each.instance->zone;
+    const auto [at, is_new] = index.try_emplace(zone, queues.size());
+    if (is_new) queues.push_back({zone, {}, 0});
+    queues[at->second].ranked.push_back({each.instance, each.weight, keys.key(*each.instance)});
   }
   for (ZoneQueue& queue : queues) std::sort(queue.ranked.begin(), queue.ranked.end(), before);
-  while (static_cast<int>(victims.size()) < how_many) {
+  while (units > 0) {
     ZoneQueue* queue = fullest(queues, counts);
     if (!queue) break;
-    int& count = counts[queue->zone];
-    victims.push_back({queue->head().instance, count, difference(*queue, keys)});
-    count = std::max(0, count - 1);
+    const Ranked& head = queue->head();
+    if (head.weight <= units) {
+      int& count = counts[queue->zone];
+      victims.push_back({head.instance, head.weight, count, difference(*queue, keys)});
+      count = std::max(0, count - head.weight);
+      units -= head.weight;
+    }
     ++queue->next;
   }
   return victims;
@@ -179,14 +184,15 @@ void ZonePicker::add(const ZoneName& zone, int count, int allowance) {
   if (allowance > 0) open_.insert({count, zone, allowance});
 }
 
-ZoneName ZonePicker::next() {
+ZonePicker::Share ZonePicker::next(int units) {
   ESCALA_CHECK(!open_.empty());
   auto node = open_.extract(open_.begin());
   Open& open = node.value();
-  ZoneName zone = open.zone;
-  ++open.count;
-  if (--open.allowance > 0) open_.insert(std::move(node));
-  return zone;
+  const Share share{open.zone, std::min(units, open.allowance)};
+  open.count += share.units;
+  open.allowance -= share.units;
+  if (open.allowance > 0) open_.insert(std::move(node));
+  return share;
 }
 
 }  // namespace escala

@@ -31,11 +31,11 @@ std::vector<std::string> ids(const std::vector<Victim>& victims) {
 
 std::vector<Victim> choose(const std::vector<TerminationPolicy>& policies, const std::vector<Instance>& instances,
                            int how_many) {
-  std::vector<const Instance*> candidates;
+  std::vector<Candidate> candidates;
   ZoneCounts counts;
   for (const Instance& instance : instances) {
-    candidates.push_back(&instance);
-    ++counts[instance.zone];
+    candidates.push_back({&instance, instance.weight});
+    counts[instance.zone] += instance.weight;
   }
   return choose_victims(policies, candidates, counts, how_many, kNow);
 }
@@ -171,14 +171,35 @@ TEST(Victims, EqualTheSlowReference) {
   }));
 }
 
+TEST(Victims, WhoIsWorthMoreThanIsLeftIsPassedOver) {
+  std::vector<Instance> group{make("1", "a", 9h), make("2", "a", 8h), make("3", "a", 7h), make("4", "b", 6h)};
+  group[0].weight = 8;
+  group[1].weight = 2;
+  group[3].weight = 4;
+  EXPECT_EQ(ids(choose({OldestInstance}, group, 1)), Ids{"3"});
+  EXPECT_EQ(ids(choose({OldestInstance}, group, 7)), (Ids{"2", "3", "4"}));  // zone a has eleven units, b four
+  EXPECT_EQ(ids(choose({OldestInstance}, group, 9)), (Ids{"1", "3"}));  // then b has the most, but four are too many
+}
+
 TEST(Zones, TheEmptiestNextTiesByName) {
   ZonePicker picker;
   picker.add(ZoneName("b"), 1, 10);
   picker.add(ZoneName("a"), 1, 10);
   picker.add(ZoneName("c"), 0, 10);
   std::string order;
-  for (int i = 0; i < 5; ++i) order += picker.next().str();
+  for (int i = 0; i < 5; ++i) order += picker.next().zone.str();
   EXPECT_EQ(order, "cabca");
+}
+
+TEST(Zones, SeveralUnitsAtATime) {
+  ZonePicker picker;
+  picker.add(ZoneName("a"), 0, 6);
+  picker.add(ZoneName("b"), 3, 10);
+  const auto first = picker.next(4), second = picker.next(4), third = picker.next(4);
+  EXPECT_EQ(first.zone.str() + second.zone.str() + third.zone.str(), "aba");
+  EXPECT_EQ(first.units, 4);
+  EXPECT_EQ(second.units, 4);
+  EXPECT_EQ(third.units, 2);  // what its allowance leaves
 }
 
 TEST(Zones, OneWithoutAllowanceIsPassedOver) {
@@ -186,7 +207,7 @@ TEST(Zones, OneWithoutAllowanceIsPassedOver) {
   picker.add(ZoneName("a"), 0, 0);
   picker.add(ZoneName("b"), 5, 1);
   ASSERT_TRUE(picker.has_next());
-  EXPECT_EQ(picker.next().str(), "b");
+  EXPECT_EQ(picker.next().zone.str(), "b");
   EXPECT_FALSE(picker.has_next());
 }
 

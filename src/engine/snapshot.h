@@ -31,7 +31,7 @@ struct PendingLaunch {
   Token token;
   ZoneName zone;
   LaunchSpecRef spec;
-  int count = 1;  // instances not yet seen
+  int count = 1;  // units of capacity: instances, unless its types have weights
   TimePoint created_at{};
   std::optional<InstanceId> replaces;
   bool warm = false;  // for the warm pool

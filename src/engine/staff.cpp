@@ -36,6 +36,12 @@ std::string describe(const Action& action) {
       action);
 }
 
+int heaviest(const Snapshot& seen) {
+  int weight = largest_weight(seen.group.weights);
+  for (const Instance& instance : seen.instances) weight = std::max(weight, weight_of(seen.group, instance));
+  return weight;
+}
+
 void only_observe(StaffOutcome& out) {
   if (!out.actions.empty()) {
     Reason reason{ReasonCode::ObserveOnly, "", {fact("actions", static_cast<double>(out.actions.size()))}};
@@ -57,13 +63,15 @@ StaffRound::StaffRound(const Snapshot& s, const ScaleOutcome& w, TimePoint t, Gr
       health(s, t, m),
       desired(std::clamp(w.desired, std::max(0, std::min(w.min_size, w.max_size)), std::max(0, w.max_size))),
       min_size(std::max(0, std::min(w.min_size, w.max_size))),
-      max_size(std::max(0, w.max_size)) {
+      max_size(std::max(0, w.max_size)),
+      largest(heaviest(s)) {
   prune_offerings(memory, seen.group, now);
   hour_left_ = launches_left(memory, seen.group, max_size, now);
   seats.reserve(seen.instances.size());
   for (const Instance& instance : seen.instances) {
     Seat seat;
     seat.instance = &instance;
+    seat.weight = weight_of(seen.group, instance);
     seats.push_back(seat);
   }
 }
@@ -83,8 +91,12 @@ void StaffRound::look_at(TimePoint moment) {
   out.look_again_at = std::min(out.look_again_at, std::max(moment, now));
 }
 
+int StaffRound::margin() const {
+  return std::max(surplus_margin(max_size), largest + overshoot());  // one more of the heaviest, whatever is there
+}
+
 int StaffRound::size_room() const {
-  return std::max(0, max_size + surplus_margin(max_size) - heads.total);
+  return std::max(0, max_size + margin() - heads.total);
 }
 
 int StaffRound::launch_room() const {
@@ -102,7 +114,8 @@ void StaffRound::launch(const ZoneName& zone, int count, const std::optional<Ins
   heads.unanswered += count;
   zones[zone] += count;
   while (count > 0) {
-    const int batch = std::min(count, kMaxLaunchBatch);
+    const int batch = std::min(count, launch_batch(seen.group));
+    heads.total += overshoot();
     launches_.emplace_back(LaunchAction{zone, batch, replaces, why});
     count -= batch;
   }

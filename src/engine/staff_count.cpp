@@ -30,22 +30,26 @@ Seat* StaffRound::seat_of(const InstanceId& id) {
 void StaffRound::count() {
   heads = {};
   zones.clear();
-  int in_service = 0, unwell = 0;
+  int in_service = 0, unwell = 0, unwell_units = 0;
   for (const Seat& seat : seats) {
     const LifecycleState state = seat.instance->state;
     if (is_serving(state)) {
       ++in_service;
-      if (seat.condition != Condition::Well && seat.condition != Condition::Interrupted) ++unwell;
+      if (seat.condition != Condition::Well && seat.condition != Condition::Interrupted) {
+        ++unwell;
+        unwell_units += seat.weight;
+      }
     }
     if (seat.leaving || (!is_serving(state) && !is_coming(state))) continue;
-    ++heads.total;
+    heads.total += seat.weight;
     if (seat.condition == Condition::Dead) continue;
-    ++zones[seat.instance->zone];
+    zones[seat.instance->zone] += seat.weight;
     if (is_coming(state)) {
-      ++heads.coming;
+      heads.coming += seat.weight;
     } else {
-      ++heads.serving;
-      if (seat.condition == Condition::Well) ++heads.healthy;
+      heads.serving += seat.weight;
+      ++heads.servers;
+      if (seat.condition == Condition::Well) heads.healthy += seat.weight;
     }
   }
   for (const PendingLaunch& launch : seen.launches) {
@@ -53,13 +57,16 @@ void StaffRound::count() {
     const int count = std::max(0, launch.count);
     heads.coming += count;
     heads.unanswered += count;
-    heads.total += count;
+    heads.total += count + overshoot();
     zones[launch.zone] += count;
   }
   pair_up();
   find_probes();
-  watch_breaker(in_service, std::clamp(desired - heads.healthy, 0, unwell));
-  refill(memory.replacements, seen.group, heads.serving, now);
+  // As many of the unwell as the group is short of: of those that are too many nobody is missed.
+  const int missed = std::clamp(desired - heads.healthy, 0, unwell_units);
+  const int64_t instances = unwell == 0 ? 0 : (int64_t{missed} * unwell + unwell_units - 1) / unwell_units;
+  watch_breaker(in_service, static_cast<int>(instances));
+  refill(memory.replacements, seen.group, heads.servers, now);
 }
 
 // A healthy instance with a substitute that serves: it goes only if the zones are evener without it.
@@ -85,6 +92,7 @@ void StaffRound::pair_up() {
       replaced->substitute_coming = true;
     } else {
       replaced->substitute = &instance;
+      replaced->substitute_weight += seat.weight;
     }
   }
   for (const PendingLaunch& launch : seen.launches) {
@@ -92,15 +100,16 @@ void StaffRound::pair_up() {
     if (Seat* replaced = seat_of(*launch.replaces)) replaced->substitute_coming = true;
   }
   for (Seat& seat : seats) {
+    if (seat.substitute_coming && seat.substitute_weight < seat.weight) seat.substitute = nullptr;  // the rest comes
     const bool stands = is_serving(seat.instance->state) && !seat.leaving && seat.condition != Condition::Dead;
     if (!stands || (!seat.substitute && !seat.substitute_coming)) continue;
     const bool condemned = seat.condition != Condition::Well || seat.renew;
     if (!condemned && seat.substitute && !moves_zone(seat))
       continue;  // it recovered: one too many, for scale-in to choose
     seat.paired = true;
-    ++heads.paired;
-    --zones[seat.instance->zone];
-    if (seat.condition == Condition::Well) --heads.healthy;
+    heads.paired += seat.weight;
+    zones[seat.instance->zone] -= seat.weight;
+    if (seat.condition == Condition::Well) heads.healthy -= seat.weight;
   }
 }
 
@@ -133,20 +142,29 @@ void StaffRound::watch_breaker(int in_service, int unwell) {
 void StaffRound::count_leaving(const Seat& seat) {
   const Instance& instance = *seat.instance;
   if (!is_serving(instance.state) && !is_coming(instance.state)) return;  // standby, warm pool: no capacity
-  --heads.total;
+  heads.total -= seat.weight;
   if (seat.condition == Condition::Dead) return;
   if (is_coming(instance.state)) {
-    --heads.coming;
-    --zones[instance.zone];
+    heads.coming -= seat.weight;
+    zones[instance.zone] -= seat.weight;
     return;
   }
-  --heads.serving;
+  heads.serving -= seat.weight;
+  --heads.servers;
   if (seat.paired) {
-    --heads.paired;
+    heads.paired -= seat.weight;
     return;
   }
-  --zones[instance.zone];
-  if (seat.condition == Condition::Well) --heads.healthy;
+  zones[instance.zone] -= seat.weight;
+  if (seat.condition == Condition::Well) heads.healthy -= seat.weight;
+}
+
+int StaffRound::lightest() const {
+  int weight = largest;
+  for (const Seat& seat : seats)
+    if (!seat.leaving && (is_serving(seat.instance->state) || is_coming(seat.instance->state)))
+      weight = std::min(weight, seat.weight);
+  return weight;
 }
 
 ZonePicker StaffRound::zone_picker() const {
@@ -175,7 +193,7 @@ void StaffRound::explain_no_zone() {
 }
 
 void StaffRound::explain_no_room() {
-  if (heads.total >= max_size + surplus_margin(max_size)) {
+  if (size_room() < largest) {
     because(ReasonCode::AtCapacity, "", {fact("running", heads.total), fact("max", max_size)});
   } else if (hour_left_ <= 0) {
     because(ReasonCode::LaunchBudgetSpent, "", {fact("per_hour", launches_per_hour_bound(seen.group, max_size))});

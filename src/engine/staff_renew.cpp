@@ -44,7 +44,7 @@ int StaffRound::surplus_room() const {
   const int percent = refreshing(seen.group, memory.refresh)
                           ? seen.group.refresh->preferences.max_healthy_percent
                           : bounds(seen.group, TerminateCause::Lifetime).max_healthy_percent;
-  const int allowed = std::max(1, static_cast<int>(int64_t{desired} * percent / 100) - desired);
+  const int allowed = std::max(largest, static_cast<int>(int64_t{desired} * percent / 100) - desired);
   return allowed - std::max(0, heads.total - desired);
 }
 
@@ -151,10 +151,12 @@ bool StaffRound::renewal_allowed(const Seat& seat) {
 
 // Serving, well and, of the new ones, warmed up: what min_healthy_percent is measured by.
 int StaffRound::ready() const {
-  return static_cast<int>(std::count_if(seats.begin(), seats.end(), [&](const Seat& seat) {
-    return !seat.leaving && is_serving(seat.instance->state) && seat.condition == Condition::Well &&
-           (seat.renew || seat.outdated || warmed_up(*seat.instance));
-  }));
+  int units = 0;
+  for (const Seat& seat : seats)
+    if (!seat.leaving && is_serving(seat.instance->state) && seat.condition == Condition::Well &&
+        (seat.renew || seat.outdated || warmed_up(*seat.instance)))
+      units += seat.weight;
+  return units;
 }
 
 // The other order: terminated first. False when too few would be left.
@@ -163,7 +165,7 @@ bool StaffRound::begin_first(Seat& seat) {
   const int left = ready();
   // At least one at a time, however small the group is.
   const bool at_rest = heads.coming == 0 && heads.capacity() >= desired && left >= desired;
-  if (left - 1 < needed && !at_rest && !planted(Mistake::RefreshIgnoresHealth)) return false;
+  if (left - seat.weight < needed && !at_rest && !planted(Mistake::RefreshIgnoresHealth)) return false;
   if (*seat.renew == TerminateCause::Lifetime) {
     if (!token_left(seat, heads.paired + 1)) return false;
     spend_replacement();

@@ -50,7 +50,7 @@ bool StaffRound::replacing_allowed(const Seat& seat) {
 bool StaffRound::token_left(const Seat& seat, int needed) {
   if (planted(Mistake::NoReplacementBudget)) return true;
   if (tokens(memory.replacements) < needed) {
-    const TimePoint refilled = refilled_by(memory.replacements, seen.group, heads.serving, needed);
+    const TimePoint refilled = refilled_by(memory.replacements, seen.group, heads.servers, needed);
     std::vector<Fact> facts{fact("percent", seen.group.replacement_percent),
                             fact("window", to_text(seen.group.replacement_window))};
     if (refilled != kNever) look_at(refilled);
@@ -84,8 +84,13 @@ void StaffRound::finish_replacements() {
 
 void StaffRound::release(Seat& seat) {
   if (!replacing_allowed(seat)) return;
-  if (heads.serving - 1 < min_size) {
+  if (heads.serving - seat.weight < min_size) {
     because(ReasonCode::MinHolds, seat.instance->id.str(), {fact("in_service", heads.serving), fact("min", min_size)});
+    return;
+  }
+  // Its substitutes are worth less than it is: what is missing has to serve first.
+  if (seat.substitute_weight < seat.weight && heads.serving - heads.paired < desired) {
+    because(ReasonCode::WaitingForReplacement, seat.instance->id.str());
     return;
   }
   // What a user asked for needs no token; the breaker and failing launches hold it back all the same (R5, R6).
@@ -121,9 +126,10 @@ void StaffRound::start_replacements() {
 
 void StaffRound::replace(Seat& seat, int& reserved) {
   const bool dead = seat.condition == Condition::Dead;
+  const bool spare = excess_left >= seat.weight;  // the group has enough without it
   // InstanceMaintenancePolicy without room above the desired capacity: terminate first, then launch.
   const bool first = !dead && seen.group.maintenance && seen.group.maintenance->max_healthy_percent <= 100;
-  if (!dead && !first && excess_left <= 0 && !planted(Mistake::ReplacedTerminateFirst)) {
+  if (!dead && !first && !spare && !planted(Mistake::ReplacedTerminateFirst)) {
     start_substitute(seat, reserved);
     return;
   }
@@ -132,18 +138,18 @@ void StaffRound::replace(Seat& seat, int& reserved) {
     return;
   }
   // Too many, but only together with those who are still coming: once they serve, this one can go.
-  if (!dead && !first && excess_left > 0 && heads.serving - 1 < desired) {
+  if (!dead && !first && spare && heads.serving - seat.weight < desired) {
     because(ReasonCode::WaitingForReplacement, seat.instance->id.str());
     return;
   }
   // Nothing is lost with the dead; and where there are too many, none has to come first.
-  if (!dead && !first && heads.serving - 1 < min_size) {
+  if (!dead && !first && heads.serving - seat.weight < min_size) {
     because(ReasonCode::MinHolds, seat.instance->id.str(), {fact("in_service", heads.serving), fact("min", min_size)});
     return;
   }
   if (!token_left(seat, reserved + 1)) return;
   spend_replacement();
-  if (!dead && excess_left > 0) --excess_left;
+  if (!dead && spare) excess_left -= seat.weight;
   const bool interrupted = seat.condition == Condition::Interrupted;
   begin_terminate(seat, interrupted ? TerminateCause::Interrupted : TerminateCause::Unhealthy, *seat.why);
 }
@@ -158,34 +164,35 @@ void StaffRound::start_substitute(Seat& seat, int& reserved) {
     return;
   }
   const auto pair = [&] {
-    if (seat.condition == Condition::Well) --heads.healthy;
+    if (seat.condition == Condition::Well) heads.healthy -= seat.weight;
     seat.paired = true;
-    ++heads.paired;
+    heads.paired += seat.weight;
     ++reserved;
     because(ReasonCode::WaitingForReplacement, seat.instance->id.str());
   };
   int& in_its_zone = zones[seat.instance->zone];
-  --in_its_zone;  // so that the substitute may take its place there
+  in_its_zone -= seat.weight;  // so that the substitute may take its place there
   // Moving to another zone needs an instance of that zone, not any that is prepared.
   const bool any_zone = seat.renew || seat.condition != Condition::Well;
   if (any_zone && size_room() > 0 && may_launch() && draw(1, seat.instance->id) == 1) {
     pair();
     return;
   }
-  if (launch_room() <= 0) {
-    ++in_its_zone;
+  const int most = std::min(launch_room(), launch_batch(seen.group));  // the rest is missed, and follows
+  if (size_room() < seat.weight || most <= 0) {
+    in_its_zone += seat.weight;
     explain_no_room();
     return;
   }
   ZonePicker picker = zone_picker();
   if (!picker.has_next()) {
-    ++in_its_zone;
+    in_its_zone += seat.weight;
     explain_no_zone();
     because(ReasonCode::LaunchesFailing, seat.instance->id.str());
     return;
   }
-  const ZoneName zone = picker.next();
-  launch(zone, 1, seat.instance->id,
+  const auto [zone, units] = picker.next(std::min(seat.weight, most));
+  launch(zone, units, seat.instance->id,
          seat.why.value_or(Reason{ReasonCode::ZoneRebalance, seat.instance->id.str(), {fact("to", zone.str())}}));
   if (memory.offerings.contains({seen.group.spec.id, zone})) probing_.insert(zone);
   pair();
@@ -196,23 +203,24 @@ void StaffRound::start_substitute(Seat& seat, int& reserved) {
 void StaffRound::rebalance() {
   const Group& group = seen.group;
   if (!group.rebalance || suspended(Process::AZRebalance) || !may_launch() || !may_terminate()) return;
-  const bool at_rest = heads.capacity() == desired && heads.coming == 0 && heads.paired == 0 &&
+  const int excess = heads.capacity() - desired;
+  const bool at_rest = excess >= 0 && excess < lightest() && heads.coming == 0 && heads.paired == 0 &&
                        heads.healthy == heads.serving && heads.total == heads.serving;
   if (!at_rest || !health.inventory_trusted() || memory.breaker_open || group.zones.empty()) return;
-  std::map<ZoneName, std::vector<const Instance*>> by_zone;
+  std::map<ZoneName, std::vector<Candidate>> by_zone;
   std::map<ZoneName, int> per_zone;
   for (const ZoneName& zone : group.zones) per_zone[zone] = 0;
   for (const Seat& seat : seats) {
     if (seat.leaving || !is_serving(seat.instance->state)) continue;
     const ZoneName& zone = seat.instance->zone;
-    ++per_zone[zone];
-    if (!seat.instance->protected_from_scale_in) by_zone[zone].push_back(seat.instance);
+    per_zone[zone] += seat.weight;
+    if (!seat.instance->protected_from_scale_in) by_zone[zone].push_back({seat.instance, 1});
   }
   int fewest = per_zone.at(group.zones.front());
   for (const ZoneName& zone : group.zones) fewest = std::min(fewest, per_zone.at(zone));
-  // A zone that the group no longer uses gives first; else the fullest, if it has two more than the emptiest.
+  // A zone that the group no longer uses gives first; else the fullest, if moving even the heaviest makes them evener.
   const ZoneName* from = nullptr;
-  int64_t most = int64_t{fewest} + 1;
+  int64_t most = int64_t{fewest} + largest;
   for (const auto& [zone, candidates] : by_zone) {
     const bool used = std::find(group.zones.begin(), group.zones.end(), zone) != group.zones.end();
     const int64_t count = used ? per_zone.at(zone) : int64_t{1} << 32;

@@ -24,18 +24,21 @@ inline constexpr Duration kSettle = 100ms;                // after acting, look 
 // One instance in this decision.
 struct Seat {
   const Instance* instance = nullptr;
+  int weight = 1;  // units of capacity
   Condition condition = Condition::Well;
   bool leaving = false;                  // an action of this decision ends it: forgotten, terminating or detached
   bool moved = false;                    // or takes its next step: one action per instance
   bool substitute_coming = false;        // one launched to replace it is on its way
   const Instance* substitute = nullptr;  // one launched to replace it serves already
+  int substitute_weight = 0;             // of all that serve in its place
   std::optional<Reason> why;             // unless Well
   bool paired = false;                   // its substitute stands for it: it is not counted as capacity any more
   bool outdated = false;                 // an instance refresh is about it
   std::optional<TerminateCause> renew;   // well, and to be replaced all the same: Refresh or Lifetime
 };
 
-// How many are where, after the steps so far. `coming` includes launches that nobody answered yet.
+// How many units of capacity are where, after the steps so far: instances, unless they have weights. `coming` includes
+// launches that nobody answered yet.
 struct Headcount {
   int serving = 0;  // InService and alive, paired ones included
   int healthy = 0;  // of those: well and not paired
@@ -43,6 +46,7 @@ struct Headcount {
   int coming = 0;
   int unanswered = 0;  // of coming: launches without an instance yet
   int total = 0;       // everything that may run and is not leaving: what max_size and its margin bound
+  int servers = 0;     // instances among `serving`
   int capacity() const { return serving - paired + coming; }
 };
 
@@ -76,8 +80,11 @@ class StaffRound {
   void launch(const ZoneName& zone, int count, const std::optional<InstanceId>& replaces, Reason why);
   void begin_terminate(Seat& seat, TerminateCause cause, Reason why);
   ZonePicker zone_picker() const;
-  int launch_room() const;  // how many more max_size, its margin and the hour allow
-  int size_room() const;    // how many more max_size and its margin allow
+  int launch_room() const;  // how many more units max_size, its margin and the hour allow
+  int size_room() const;    // how many more units max_size and its margin allow
+  int margin() const;       // units over max_size: to replace with
+  // What one request may come to beyond what it asks for, since the last of its instances is a whole one.
+  int overshoot() const { return largest - 1; }
 
   const Snapshot& seen;
   const ScaleOutcome& wanted;
@@ -85,12 +92,13 @@ class StaffRound {
   GroupMemory& memory;
   const HealthRound health;
   const int desired, min_size, max_size;
+  const int largest;        // weight of what the group launches or has; 1 without weights
   std::vector<Seat> seats;  // as seen.instances
   Headcount heads;
   ZoneCounts zones;  // instances that count for balance
   bool breaker_changed = false;
   bool memory_changed = false;
-  int excess_left = 0;  // of scale-in: could not be carried out in this decision
+  int excess_left = 0;  // of scale-in: units that could not go in this decision
   int planned_launches = 0;
   int begun_terminations = 0;
   int returning = 0;  // of them: those that will go back to the warm pool
@@ -120,9 +128,11 @@ class StaffRound {
   void explain_no_room();
   void explain_no_zone();
   void launch_missing(int missing);
+  std::map<ZoneName, int> place(int units) const;
+  int lightest() const;
   void dismiss_excess(int excess);
-  int dismiss(std::vector<const Instance*> candidates, int how_many);
-  void cancel_coming(int how_many);
+  int dismiss(const std::vector<Candidate>& candidates, int units);
+  void cancel_coming(int units);
   void release(Seat& seat);
   void replace(Seat& seat, int& reserved);
   void start_substitute(Seat& seat, int& reserved);

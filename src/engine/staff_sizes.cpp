@@ -11,7 +11,8 @@ namespace escala {
 
 void StaffRound::reach_desired() {
   const int missing = desired - heads.capacity();
-  if (missing == 0) return;
+  // Nothing to do either where every instance is worth more than what is too much.
+  if (missing == 0 || (missing < 0 && -missing < lightest())) return;
   because(missing > 0 ? ReasonCode::BelowDesired : ReasonCode::AboveDesired, "",
           {fact("desired", desired), fact("in_service", heads.serving - heads.paired), fact("coming", heads.coming)});
   if (missing > 0) {
@@ -19,6 +20,35 @@ void StaffRound::reach_desired() {
   } else {
     dismiss_excess(-missing);
   }
+}
+
+// Where so many units are to be launched. With weights each zone is asked once at a time, for what its answer will be
+// is not known: the last instance may be worth more than what it is launched for. So another zone is asked only if the
+// group stays within its maximum all the same.
+std::map<ZoneName, int> StaffRound::place(int units) const {
+  ZonePicker picker = zone_picker();
+  std::map<ZoneName, int> chosen;
+  std::set<ZoneName> closed;
+  if (overshoot() > 0)
+    for (const PendingLaunch& launch : seen.launches)
+      if (!launch.warm) closed.insert(launch.zone);
+  const int step = std::min(largest, launch_batch(seen.group));
+  int spare = max_size - heads.total - units;
+  while (units > 0 && picker.has_next()) {
+    const auto [zone, share] = picker.next(std::min(units, step));
+    if (closed.contains(zone)) continue;
+    const bool another = !chosen.empty() && !chosen.contains(zone);
+    if (another && overshoot() > std::max(0, spare)) {
+      closed.insert(zone);
+      continue;
+    }
+    if (another) spare -= overshoot();
+    int& in_zone = chosen[zone];
+    in_zone += share;
+    units -= share;
+    if (overshoot() > 0 && in_zone + step > launch_batch(seen.group)) closed.insert(zone);
+  }
+  return chosen;
 }
 
 void StaffRound::launch_missing(int missing) {
@@ -30,14 +60,9 @@ void StaffRound::launch_missing(int missing) {
   missing -= draw(std::min(missing, size_room()), std::nullopt);  // the warm pool first
   if (missing <= 0) return;
   const int wanted_now = std::min(missing, launch_room());
-  ZonePicker picker = zone_picker();
-  std::map<ZoneName, int> chosen;
   int placed = 0;
-  while (placed < wanted_now && picker.has_next()) {
-    ++chosen[picker.next()];
-    ++placed;
-  }
-  for (const auto& [zone, count] : chosen) {
+  for (const auto& [zone, count] : place(wanted_now)) {
+    placed += count;
     launch(zone, count, std::nullopt,
            {ReasonCode::BelowDesired, zone.str(), {fact("desired", desired), fact("launching", count)}});
     if (memory.offerings.contains({seen.group.spec.id, zone})) probing_.insert(zone);
@@ -46,11 +71,11 @@ void StaffRound::launch_missing(int missing) {
   if (wanted_now < missing) explain_no_room();
 }
 
-int StaffRound::dismiss(std::vector<const Instance*> candidates, int how_many) {
-  how_many = std::min(how_many, kMaxTerminationsPerDecision - begun_terminations);
+int StaffRound::dismiss(const std::vector<Candidate>& candidates, int units) {
   ZoneCounts counts = zones;
-  const auto victims = choose_victims(seen.group.termination_policies, candidates, counts, how_many, now);
-  for (const Victim& victim : victims) {
+  int dismissed = 0;
+  for (const Victim& victim : choose_victims(seen.group.termination_policies, candidates, counts, units, now)) {
+    if (begun_terminations >= kMaxTerminationsPerDecision) break;
     Reason why{ReasonCode::VictimChosen,
                victim.instance->id.str(),
                {fact("zone", victim.instance->zone.str()), fact("in_zone", victim.zone_count),
@@ -59,9 +84,10 @@ int StaffRound::dismiss(std::vector<const Instance*> candidates, int how_many) {
     if (seat.condition != Condition::Well) why.facts.push_back(fact("unwell", "yes"));
     because(why);
     begin_terminate(seat, TerminateCause::ScaleIn, std::move(why));
-    --excess_left;
+    excess_left -= victim.weight;
+    dismissed += victim.weight;
   }
-  return static_cast<int>(victims.size());
+  return dismissed;
 }
 
 void StaffRound::dismiss_excess(int excess) {
@@ -71,7 +97,7 @@ void StaffRound::dismiss_excess(int excess) {
     return;
   }
   if (!health.inventory_trusted()) return;
-  std::vector<const Instance*> unwell, well;
+  std::vector<Candidate> unwell, well;
   int shielded = 0;
   for (const Seat& seat : seats) {
     const bool standby = planted(Mistake::StandbyChosen) && seat.instance->state == LifecycleState::Standby;
@@ -79,17 +105,17 @@ void StaffRound::dismiss_excess(int excess) {
         seat.condition == Condition::Dead)
       continue;
     if (seat.instance->protected_from_scale_in && !planted(Mistake::ProtectionIgnored)) {
-      ++shielded;
+      shielded += seat.weight;
     } else {
-      (seat.condition == Condition::Well ? well : unwell).push_back(seat.instance);
+      (seat.condition == Condition::Well ? well : unwell).push_back({seat.instance, seat.weight});
     }
   }
   const int above_min = heads.serving - min_size;
-  dismiss(std::move(unwell), std::min(excess_left, above_min));
+  dismiss(unwell, std::min(excess_left, above_min));
   const int spare = planted(Mistake::ComingCountAsServing)
                         ? excess_left
                         : std::min({excess_left, heads.healthy - desired, heads.serving - min_size});
-  const int dismissed = dismiss(std::move(well), spare);
+  const int dismissed = dismiss(well, spare);
   if (dismissed < spare && shielded > 0)
     because(ReasonCode::ProtectedFromScaleIn, "", {fact("protected", shielded), fact("wanted", spare - dismissed)});
   cancel_coming(excess_left);
@@ -100,9 +126,8 @@ void StaffRound::dismiss_excess(int excess) {
 }
 
 // Youngest first, as it has the least to lose; substitutes last, since those they stand for would have to wait again.
-void StaffRound::cancel_coming(int how_many) {
-  how_many = std::min(how_many, kMaxTerminationsPerDecision - begun_terminations);
-  if (how_many <= 0) return;
+void StaffRound::cancel_coming(int units) {
+  if (units <= 0) return;
   std::vector<Seat*> candidates;
   for (Seat& seat : seats) {
     const Instance& instance = *seat.instance;
@@ -117,14 +142,16 @@ void StaffRound::cancel_coming(int how_many) {
     return x.id < y.id;
   };
   std::sort(candidates.begin(), candidates.end(), goes_first);
-  if (candidates.size() > static_cast<size_t>(how_many)) candidates.resize(static_cast<size_t>(how_many));
   for (Seat* seat : candidates) {
+    if (units <= 0 || begun_terminations >= kMaxTerminationsPerDecision) return;
+    if (seat->weight > units) continue;
+    units -= seat->weight;
     Reason why{ReasonCode::VictimChosen,
                seat->instance->id.str(),
                {fact("zone", seat->instance->zone.str()), fact("by", "not in service yet")}};
     because(why);
     begin_terminate(*seat, TerminateCause::ScaleIn, std::move(why));
-    --excess_left;
+    excess_left -= seat->weight;
   }
 }
 

@@ -54,9 +54,9 @@ int StaffRound::draw(int how_many, const std::optional<InstanceId>& replaces) {
     because(why);
     transition(instance, LifecycleState::Pending, {}, std::move(why), replaces);
     if (is_asleep(instance.state)) ask_power(instance, Power::Start);
-    ++heads.total;
-    ++heads.coming;
-    ++zones[instance.zone];
+    heads.total += (*first)->weight;
+    heads.coming += (*first)->weight;
+    zones[instance.zone] += (*first)->weight;
     ready.erase(first);
     ++drawn;
   }
@@ -75,7 +75,7 @@ void StaffRound::launch_warm(int count) {
                allowance(memory, {seen.group.spec.id, zone}, probing_.contains(zone), now).instances);
   std::map<ZoneName, int> chosen;
   int placed = 0;
-  for (; placed < count && picker.has_next(); ++placed) ++chosen[picker.next()];
+  for (; placed < count && picker.has_next(); ++placed) ++chosen[picker.next().zone];
   if (placed < count) explain_no_zone();
   for (const auto& [zone, in_zone] : chosen) {
     memory.launch_moments.insert(memory.launch_moments.end(), static_cast<size_t>(in_zone), now);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,8 @@ struct World {
   int made = 0;
   int terminate_calls = 0;
   std::vector<Power> power_calls;
+  // Of groups with weights: which type the provider has for the next instance; none: the first by name.
+  std::function<std::string()> next_type;
 
   explicit World(int min = 0, int max = 10, int desired = 0, std::vector<std::string> zones = {"a"}) {
     Group& g = seen.group;
@@ -90,6 +93,14 @@ struct World {
                                           [&](const Instance& i) { return i.state == state; }));
   }
   int serving() const { return count(LifecycleState::InService); }
+  int units(const std::function<bool(const Instance&)>& which) const {
+    int n = 0;
+    for (const Instance& i : seen.instances) n += which(i) ? weight_of(seen.group, i) : 0;
+    return n;
+  }
+  int serving_units() const {
+    return units([](const Instance& i) { return is_serving(i.state); });
+  }
   int coming() const {
     int n = 0;
     for (const Instance& i : seen.instances) n += is_coming(i.state) ? 1 : 0;
@@ -122,7 +133,7 @@ struct World {
     const auto launches = std::exchange(seen.launches, {});
     for (const PendingLaunch& launch : launches) {
       note_launch_success(seen.memory, {launch.spec.id, launch.zone});
-      for (int k = 0; k < launch.count; ++k) {
+      for (int left = launch.count; left > 0;) {
         Instance& i = add(fmt::format("n-{:04}", made++), launch.zone.str(),
                           launch.warm ? LifecycleState::WarmedPending : LifecycleState::Pending);
         i.spec = launch.spec;
@@ -131,6 +142,10 @@ struct World {
         i.provider_state = state;
         i.agent_reported = reported;
         i.replaces = launch.replaces;
+        const auto& weights = seen.group.weights;
+        if (!weights.empty()) i.instance_type = next_type ? next_type() : weights.begin()->first;
+        i.weight = weight_of(weights, i.instance_type);
+        left -= i.weight;
       }
     }
   }
@@ -153,7 +168,7 @@ struct World {
   }
 
   void carry_out(const LaunchAction& a) {
-    EXPECT_LE(a.count, kMaxLaunchBatch);
+    EXPECT_LE(a.count, launch_batch(seen.group));
     EXPECT_GE(a.count, 1);
     seen.launches.push_back(
         {Token(fmt::format("t-{:06}", made++)), a.zone, seen.group.spec, a.count, now, a.replaces, a.warm});

@@ -156,7 +156,7 @@ int needed_capacity(const TargetTracking& tracking, const Datapoint& point, uint
     const double share = point.instances > 0 ? std::max(1.0, all / point.instances) : 1.0;
     return whole_instances(point.value * share / tracking.target);
   }
-  return whole_instances(spoke * point.value / tracking.target + (all - spoke));
+  return whole_instances((spoke * point.value / tracking.target + (all - spoke)) * point.weight);
 }
 
 Opinion opinion_of(const PolicyName& name, const TargetTracking& tracking, const MetricWindow* window,

@@ -10,7 +10,8 @@
 //    shrink. When fewer than half spoke, only their own load counts (invariant I-32: one liar, or a boot image whose
 //    agent never speaks, cannot drive a group to its maximum);
 //  - the newest period and this very moment must be known, else nothing is lowered (rule R1).
-// A target for Sum or SampleCount is per instance: ceil(sum / target), which also finds the way up from few instances.
+// A target for Sum or SampleCount is per unit of capacity: ceil(sum / target), which also finds the way up from few
+// instances. A unit is an instance; where instances have weights a mean counts for as many units as they were worth.
 // Other statistics say nothing about zero instances, so a proposal never goes below one (pain 22).
 #pragma once
 
@@ -25,7 +26,7 @@ double low_line(const TargetTracking& tracking);
 Opinion opinion_of(const PolicyName& name, const TargetTracking& tracking, const MetricWindow* window,
                    const PolicyView& view, PolicyMemory& memory);
 
-// Instances needed to bring a datapoint to the target, when `machines` were there to share it.
+// Units of capacity needed to bring a datapoint to the target, when `machines` were there to share it.
 int needed_capacity(const TargetTracking& tracking, const Datapoint& point, uint32_t machines);
 
 }  // namespace escala

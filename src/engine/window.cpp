@@ -65,7 +65,7 @@ void roll(MetricWindow& window, TimePoint t, int keep) {
   if (t < window.start + window.period) return;
   if (window.samples > 0)
     window.finished.push_back(
-        {window.start, value_of(window), window.samples, window.instances, window.fewest, window.most});
+        {window.start, value_of(window), window.samples, window.instances, window.fewest, window.most, window.weight});
   window.start = period_start(t, window.period);
   window.samples = window.instances = 0;
   window.sum = window.minimum = window.maximum = 0;
@@ -157,7 +157,8 @@ void close_round(MetricWindow& window, uint32_t warmed, TimePoint now, int keep)
 
 std::vector<Reason> update_windows(const Snapshot& seen, Duration warmup, TimePoint now, GroupMemory& memory) {
   const std::vector<WantedWindow> wanted = wanted_windows(seen.group);
-  const auto warmed = static_cast<uint32_t>(fleet_of(seen, warmup, now).warmed);
+  const Fleet fleet = fleet_of(seen, warmup, now);
+  const auto warmed = static_cast<uint32_t>(fleet.warmed);
   fit_windows(wanted, warmed, now, memory);
   std::vector<Sample> samples = new_samples(seen, warmup, now, memory);
   std::vector<Reason> reasons;
@@ -178,6 +179,7 @@ std::vector<Reason> update_windows(const Snapshot& seen, Duration warmup, TimePo
       }
     }
     close_round(window, warmed, now, keep);
+    if (warmed > 0) window.weight = fleet.weight;
     if (refused > 0)
       reasons.push_back({ReasonCode::SampleRefused,
                          one_refused,

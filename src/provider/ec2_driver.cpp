@@ -109,6 +109,12 @@ std::string token_for(const ProviderRequest& request, const Ec2Offer& offer) {
   return offer.index == 0 ? request.token.str() : fmt::format("{}-o{}", request.token, offer.index);
 }
 
+int units_of(const Weights& weights, const std::vector<ProviderInstance>& made) {
+  int units = 0;
+  for (const ProviderInstance& instance : made) units += weight_of(weights, instance.instance_type);
+  return units;
+}
+
 }  // namespace
 
 Ec2Driver::Ec2Driver(Ec2DriverOptions options)
@@ -149,16 +155,25 @@ Completion Ec2Driver::launch(const ProviderRequest& request) {
     const std::lock_guard lock(mutex_);
     now = markets_[request.group];
   }
-  const int on_demand = Ec2Offers::on_demand_share(request.spec.ec2, now.on_demand, now.spot, request.count);
+  const Weights& weights = request.spec.weights;
+  const auto sum = [&](const std::map<std::string, int>& market) {
+    int units = 0;
+    for (const auto& [type, count] : market) units += count * weight_of(weights, type);
+    return units;
+  };
+  const int on_demand = Ec2Offers::on_demand_share(request.spec.ec2, sum(now.on_demand), sum(now.spot), request.count);
   std::optional<Error> failed;
+  int too_many = 0;  // on demand: its last instance may be worth more than what was left
   for (const bool spot : {false, true}) {
-    const int count = spot ? request.count - on_demand : on_demand;
-    if (count == 0) continue;
+    const int count = spot ? request.count - on_demand - too_many : on_demand;
+    if (count <= 0) continue;
     auto made = run_market(request, spot, count);
-    if (made.ok())
+    if (made.ok()) {
       done.instances.insert(done.instances.end(), made->begin(), made->end());
-    else if (!failed || made.error().kind == ErrorKind::Unknown)
+      too_many = std::max(0, units_of(weights, *made) - count);
+    } else if (!failed || made.error().kind == ErrorKind::Unknown) {
       failed = made.error();
+    }
   }
   // Unknown: what was lost is found by its tag when the token is asked for again.
   if (failed && (done.instances.empty() || failed->kind == ErrorKind::Unknown)) {
@@ -172,8 +187,9 @@ Status Ec2Driver::check_launch(const ProviderRequest& request) {
   const auto invalid = [](std::string message) { return Error{ErrorKind::Invalid, std::move(message)}; };
   if (request.token.empty() || request.token.str().size() > 58)
     return invalid(fmt::format("token '{}': expected 1 to 58 characters", request.token));
-  if (request.count < 1 || request.count > kMaxLaunchCount)
-    return invalid(fmt::format("a launch of {} instances, expected 1 to {}", request.count, kMaxLaunchCount));
+  const int most = kMaxLaunchCount * smallest_weight(request.spec.weights);
+  if (request.count < 1 || request.count > most)
+    return invalid(fmt::format("a launch of {} instances, expected 1 to {}", request.count, most));
   if (request.tags.size() > kMaxUserTags)
     return invalid(fmt::format("{} tags to propagate, expected at most {}", request.tags.size(), kMaxUserTags));
   if (request.spec.image_id.empty() && request.spec.ec2.launch_template_id.empty() &&
@@ -237,11 +253,11 @@ Result<Ec2Driver::Made> Ec2Driver::run_market(const ProviderRequest& request, bo
   Made made;
   std::optional<Error> failed;
   for (const Ec2Offer& offer : offers_.plan(request.spec, request.zone, spot, options_.clock->now())) {
-    const int left = count - static_cast<int>(made.size());
-    auto some = run_instances(request, offer, left);
+    const int left = count - units_of(request.spec.weights, made);
+    auto some = run_instances(request, offer, instances_for(request.spec, offer.instance_type, left));
     if (some.ok()) {
       made.insert(made.end(), some->begin(), some->end());
-      if (static_cast<int>(made.size()) >= count) {
+      if (units_of(request.spec.weights, made) >= count) {
         offers_.worked(request.zone, offer);
         break;
       }
@@ -270,13 +286,14 @@ Result<Ec2Driver::Made> Ec2Driver::run_instances(const ProviderRequest& request,
     if (instance.owner != owner) untagged.push_back(instance.id);
     instance.owner = owner;
     if (instance.zone.empty()) instance.zone = request.zone;
+    if (instance.instance_type.empty()) instance.instance_type = offer.instance_type;
     made.push_back(std::move(instance));
   }
   if (made.empty()) return Error{ErrorKind::Unknown, "RunInstances: the answer names no instance"};
   {
     const std::lock_guard lock(mutex_);
     Markets& markets = markets_[request.group];
-    (offer.spot ? markets.spot : markets.on_demand) += static_cast<int>(made.size());
+    (offer.spot ? markets.spot : markets.on_demand)[offer.instance_type] += static_cast<int>(made.size());
     for (const ProviderInstance& instance : made) ours_.insert(instance.id);
   }
   ESCALA_TRY(tag_untagged(request, made, untagged));
@@ -518,7 +535,8 @@ Status Ec2Driver::list(const AwsParams& filters, Made& out) {
           continue;
         }
         if (instance.state != ProviderState::Gone && instance.state != ProviderState::ShuttingDown)
-          ++(spot ? markets[instance.owner.group].spot : markets[instance.owner.group].on_demand);
+          ++(spot ? markets[instance.owner.group].spot
+                  : markets[instance.owner.group].on_demand)[instance.instance_type];
         out.push_back(std::move(instance));
       }
     next = answer->root().get("nextToken");

@@ -126,7 +126,7 @@ class Ec2Driver final : public Driver {
   std::set<InstanceId> ours_;            // seen with our tag
   std::map<Token, TimePoint> asked_at_;  // first time in this process
   struct Markets {
-    int on_demand = 0, spot = 0;
+    std::map<std::string, int> on_demand, spot;  // instances of each type
   };
   std::map<GroupName, Markets> markets_;  // by the newest list, and what was launched since
   std::set<std::string> impaired_;

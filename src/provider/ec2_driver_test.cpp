@@ -249,6 +249,32 @@ TEST_F(Ec2Test, MixedGroupsFailOverToOtherTypesAndKeepTheirShares) {
   EXPECT_EQ(all().size(), 6U);
 }
 
+TEST_F(Ec2Test, LaunchesAsManyAsTheUnitsTakeWhereTypesHaveWeights) {
+  ProviderRequest request = launch_request("t1", 20);
+  request.spec.ec2.mixed = true;
+  request.spec.ec2.overrides = {{"m5.4xlarge"}, {"m5.large"}};
+  request.spec.weights = {{"m5.4xlarge", 8}, {"m5.large", 1}};
+  ec2_.set(R"({"capacity": {"m5.4xlarge": 2}})");
+  ASSERT_TRUE(driver_.carry_out(request).outcome.ok());
+  EXPECT_EQ(ec2_.count("\"type\": \"m5.4xlarge\""), 2);  // of the three that it takes
+  EXPECT_EQ(ec2_.count("\"type\": \"m5.large\""), 4);    // the rest, one by one
+}
+
+TEST_F(Ec2Test, SharesOfTheMarketsAreOfUnits) {
+  ProviderRequest request = launch_request("t1", 10);
+  request.spec.ec2.mixed = true;
+  request.spec.ec2.overrides = {{"m5.xlarge"}};
+  request.spec.weights = {{"m5.xlarge", 4}};
+  request.spec.ec2.on_demand_base = 6;
+  request.spec.ec2.on_demand_percent = 0;  // six on demand take two instances: eight; the other two units one of Spot
+  ASSERT_TRUE(driver_.carry_out(request).outcome.ok());
+  EXPECT_EQ(all().size(), 3U);
+  EXPECT_EQ(ec2_.count("\"spot\": true"), 1);
+  request = launch_request("t2", 201);
+  request.spec.weights = {{"m5.xlarge", 4}, {"m5.large", 2}};
+  EXPECT_NE(driver_.carry_out(request).outcome.error().message.find("expected 1 to 200"), std::string::npos);
+}
+
 TEST(Ec2Offers, ShareOfOnDemandIsRoundedUp) {
   Ec2Spec spec;
   EXPECT_EQ(Ec2Offers::on_demand_share(spec, 0, 0, 4), 4);

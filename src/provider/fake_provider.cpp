@@ -44,12 +44,13 @@ Completion FakeProvider::launch(const ProviderRequest& request) {
     return done;
   }
   if (take(refusals_left_)) return answer_to(request, refusal_);
-  if (request.token.empty() || request.count < 1 || request.count > kMaxLaunchCount)
+  const std::string& type = request.spec.instance_type;
+  int count = instances_for(request.spec, type, request.count);
+  if (request.token.empty() || count < 1 || count > kMaxLaunchCount)
     return answer_to(request, Error{ErrorKind::Invalid, fmt::format("a launch of {} instances with token '{}'",
                                                                     request.count, request.token)});
   if (std::find(options_.zones.begin(), options_.zones.end(), request.zone) == options_.zones.end())
     return answer_to(request, Error{ErrorKind::Invalid, fmt::format("no zone '{}' here", request.zone)});
-  int count = request.count;
   if (const auto limit = capacity_.find(request.zone); limit != capacity_.end())
     count = std::min(count, limit->second - living_in(request.zone));
   if (count < 1)
@@ -61,7 +62,7 @@ Completion FakeProvider::launch(const ProviderRequest& request) {
     made.instance.id = instance_id(request.token, i);
     made.instance.owner = {request.cluster, request.group, request.token};
     made.instance.zone = request.zone;
-    made.instance.instance_type = request.spec.instance_type;
+    made.instance.instance_type = type;
     made.instance.launched_at = now_;
     made.running_at = now_ + options_.boot_delay;
     const auto n = made_.size() + 1;

@@ -214,9 +214,10 @@ Result<LaunchEntry> ProcessDriver::new_entry(const ProviderRequest& request) {
   if (!valid_token(request.token))
     return Error{ErrorKind::Invalid,
                  fmt::format("'{}' is no token: at most 64 of [A-Za-z0-9-]", printable(request.token.str()))};
-  if (request.count < 1 || request.count > kMaxLaunchCount)
+  const int count = instances_for(request.spec, request.spec.instance_type, request.count);
+  if (count < 1 || count > kMaxLaunchCount)
     return Error{ErrorKind::Invalid,
-                 fmt::format("{} instances in one launch; 1 to {} are allowed", request.count, kMaxLaunchCount)};
+                 fmt::format("{} instances in one launch; 1 to {} are allowed", count, kMaxLaunchCount)};
   if (std::find(options_.zones.begin(), options_.zones.end(), request.zone) == options_.zones.end())
     return Error{ErrorKind::Invalid, fmt::format("this provider has no zone '{}'", printable(request.zone.str()))};
   ESCALA_TRY([&]() -> Status {
@@ -236,7 +237,7 @@ Result<LaunchEntry> ProcessDriver::new_entry(const ProviderRequest& request) {
   entry.service_port = spec.service_port;
   entry.agent = spec.agent;
   entry.stop_grace = spec.stop_grace;
-  for (int i = 0; i < request.count; ++i) {
+  for (int i = 0; i < count; ++i) {
     std::string address = free_address(spec.service_port);
     if (address.empty())
       return Error{ErrorKind::NoCapacity,

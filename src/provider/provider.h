@@ -81,8 +81,15 @@ struct LaunchSpec {
   std::string instance_type;
   ProcessSpec process;
   Ec2Spec ec2;
+  Weights weights;  // how many units of capacity its types are worth
   friend bool operator==(const LaunchSpec&, const LaunchSpec&) = default;
 };
+
+// How many instances of a type it takes for so many units of capacity.
+inline int instances_for(const LaunchSpec& spec, std::string_view instance_type, int units) {
+  const int weight = weight_of(spec.weights, instance_type);
+  return (units + weight - 1) / weight;
+}
 
 // What every instance carries, so that it can be found again without our records (rule R4).
 struct Ownership {
@@ -107,7 +114,9 @@ struct ProviderRequest {
   std::string cluster;
   ZoneName zone;
   LaunchSpec spec;
-  int count = 1;  // at most kMaxLaunchCount
+  // Units of capacity: instances, unless the spec has weights; at most kMaxLaunchCount of its lightest. The last
+  // instance may be worth more than what is left to launch.
+  int count = 1;
   std::vector<Tag> tags;
   // The token may have been asked for before, by this process or one before it: a provider whose memory of tokens ends
   // looks for what it made first.

@@ -201,21 +201,29 @@ Completion Cloud::launch(const ProviderRequest& request) {
   const auto& zones = options_.zones;
   if (std::find(zones.begin(), zones.end(), request.zone) == zones.end())
     return answer_to(request, Error{ErrorKind::Invalid, fmt::format("no zone '{}' here", request.zone)});
-  if (request.count < 1 || request.count > kMaxLaunchCount || request.token.empty())
+  const Weights& weights = request.spec.weights;
+  if (request.count < 1 || request.count > kMaxLaunchCount * smallest_weight(weights) || request.token.empty())
     return answer_to(request, Error{ErrorKind::Invalid, "a launch of an impossible number"});
   if (on(NoCapacity) && request.zone == zones[faults_.pick(NoCapacity) % zones.size()]) {
     marks_.hit(NoCapacity);
     return answer_to(request, Error{ErrorKind::NoCapacity, "InsufficientInstanceCapacity"});
   }
-  int count = request.count;
-  if (count > 1 && bites(PartialLaunch, 0.7)) {
-    count = 1 + static_cast<int>(random_.below(static_cast<uint64_t>(count - 1)));
+  int units = request.count;
+  if (units > 1 && bites(PartialLaunch, 0.7)) {
+    units = 1 + static_cast<int>(random_.below(static_cast<uint64_t>(units - 1)));
     marks_.hit("launch partly done");
   }
   Launched& launched = launched_[request.token];
   launched.request = request;
-  for (int i = 0; i < count; ++i) create(request, launched, i);
-  if (watcher_) watcher_->launched(request, count, true);
+  while (units > 0) {
+    std::string type = request.spec.instance_type;
+    if (!weights.empty())
+      type = std::next(weights.begin(), static_cast<std::ptrdiff_t>(random_.below(weights.size())))->first;
+    create(request, launched, type);
+    units -= weight_of(weights, type);
+  }
+  if (units < 0) marks_.hit("launch worth more than asked");
+  if (watcher_) watcher_->launched(request, static_cast<int>(launched.ids.size()), true);
   for (const InstanceId& id : launched.ids) done.instances.push_back(told(instances_.at(id), queue_.now()));
   return done;
 }
@@ -227,13 +235,13 @@ void Cloud::boot(Instance& instance, TimePoint now) {
   if (bites(AgentNeverComes, 0.6)) instance.agent_from = kNever;
 }
 
-void Cloud::create(const ProviderRequest& request, Launched& launched, int index) {
+void Cloud::create(const ProviderRequest& request, Launched& launched, const std::string& type) {
   const TimePoint now = queue_.now();
   Instance made;
-  made.word.id = instance_id(request.token, index);
+  made.word.id = instance_id(request.token, static_cast<int>(launched.ids.size()));
   made.word.owner = {request.cluster, request.group, request.token};
   made.word.zone = request.zone;
-  made.word.instance_type = request.spec.instance_type;
+  made.word.instance_type = type;
   made.word.launched_at = now;
   made.word.address = fmt::format("10.0.{}.{}:80", instances_.size() / 250, instances_.size() % 250 + 1);
   boot(made, now);

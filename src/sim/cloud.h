@@ -117,7 +117,7 @@ class Cloud {
   Status twist(std::vector<Listed>& answer, Inbox& inbox);
   ProviderInstance told(const Instance& instance, TimePoint when) const;
   void boot(Instance& instance, TimePoint now);
-  void create(const ProviderRequest& request, Launched& launched, int index);
+  void create(const ProviderRequest& request, Launched& launched, const std::string& type);
 
   EventQueue& queue_;
   FaultWindows& faults_;

@@ -22,9 +22,33 @@ int serving(const GroupRecords& records) {
                                         [](const auto& entry) { return is_serving(entry.second.state); }));
 }
 
-int coming(const GroupRecords& records) {
-  return static_cast<int>(std::count_if(records.instances.begin(), records.instances.end(),
-                                        [](const auto& entry) { return is_coming(entry.second.state); }));
+namespace {
+
+int weight_in(const GroupRecords& records, const Instance& instance) {
+  return records.group ? weight_of(*records.group, instance) : instance.weight;
+}
+
+int units_in(const GroupRecords& records, bool (*state)(LifecycleState)) {
+  int units = 0;
+  for (const auto& [id, instance] : records.instances)
+    if (state(instance.state)) units += weight_in(records, instance);
+  return units;
+}
+
+}  // namespace
+
+int serving_units(const GroupRecords& records) {
+  return units_in(records, is_serving);
+}
+
+int coming_units(const GroupRecords& records) {
+  return units_in(records, is_coming);
+}
+
+int heaviest(const GroupRecords& records) {
+  int weight = records.group ? largest_weight(records.group->weights) : 1;
+  for (const auto& [id, instance] : records.instances) weight = std::max(weight, weight_in(records, instance));
+  return weight;
 }
 
 int wanted_in_pool(const Group& group) {

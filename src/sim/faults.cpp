@@ -81,11 +81,24 @@ constexpr bool in_enum_order() {
 }
 static_assert(in_enum_order());
 
-constexpr std::array<std::string_view, 17> kMoments{
-    "breaker opened",        "breaker closed",         "launch refused", "launch partly done",  "list suspected",
-    "operation asked again", "controller superseded",  "group deleted",  "scaled out",          "scaled in",
-    "hook expired",          "hook answered",          "refresh ended",  "refresh rolled back", "warm pool deleted",
-    "balancer said healthy", "drained to the deadline"};
+constexpr std::array<std::string_view, 18> kMoments{"breaker opened",
+                                                    "breaker closed",
+                                                    "launch refused",
+                                                    "launch partly done",
+                                                    "launch worth more than asked",
+                                                    "list suspected",
+                                                    "operation asked again",
+                                                    "controller superseded",
+                                                    "group deleted",
+                                                    "scaled out",
+                                                    "scaled in",
+                                                    "hook expired",
+                                                    "hook answered",
+                                                    "refresh ended",
+                                                    "refresh rolled back",
+                                                    "warm pool deleted",
+                                                    "balancer said healthy",
+                                                    "drained to the deadline"};
 
 struct Edge {
   LifecycleState from, to;

@@ -110,6 +110,12 @@ std::vector<Group> draw_fleet(Random& random, TimePoint now) {
       if (random.chance(0.5)) pool.state = static_cast<PoolState>(random.below(3));  // else Running
       group.warm_pool = pool;
     }
+    if (!group.warm_pool && random.chance(0.2)) {
+      group.spec.id = LaunchSpecId(kWeightedSpec);
+      group.weights = weights_of_spec(kWeightedSpec);
+      group.desired_capacity *= 2;  // units
+      group.max_size = group.desired_capacity + static_cast<int>(random.below(12));
+    }
     if (random.chance(0.3)) {
       group.traffic_sources.push_back({"elb", "front"});
       if (random.chance(0.3)) group.traffic_sources.push_back({"elbv2", "back"});

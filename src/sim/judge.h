@@ -124,9 +124,12 @@ class Court final : public Watcher {
   uint64_t trace_ = 14695981039346656037ULL;
 };
 
-// How many of a group's records are in service, or coming.
+// How many of a group's records are in service; and how many units of capacity are, or are coming.
 int serving(const GroupRecords& records);
-int coming(const GroupRecords& records);
+int serving_units(const GroupRecords& records);
+int coming_units(const GroupRecords& records);
+// The heaviest of them and of what the group launches; 1 without weights.
+int heaviest(const GroupRecords& records);
 // How many the group's warm pool is to hold.
 int wanted_in_pool(const Group& group);
 // Where it is now; a record that is gone has reached its end.

@@ -70,7 +70,7 @@ class MaxSize final : public Judge {
       if (!opened(turned, state::Operation::LAUNCH) || turned.after->warm()) continue;
       const GroupRecords& records = scene->ledger.of(turned.group);
       if (!records.group) continue;
-      int total = serving(records) + coming(records);
+      int total = serving_units(records) + coming_units(records);
       for (const auto& [token, operation] : records.operations)
         if (operation.kind() == state::Operation::LAUNCH && !operation.warm()) total += operation.count();
       int margin = surplus_margin(records.group->max_size);
@@ -79,9 +79,12 @@ class MaxSize final : public Judge {
         const int percent = refresh->preferences.max_healthy_percent - 100;
         margin = std::max(margin, records.group->desired_capacity * percent / 100);
       }
-      const int bound = records.group->max_size + std::max(1, margin);
+      // With weights there is room for one more of the heaviest, and the last instance may be worth more than is
+      // missing.
+      const int overshoot = heaviest(records) - 1;
+      const int bound = records.group->max_size + std::max(2 * overshoot + 1, margin) + overshoot;
       if (total > bound)
-        accuse(fmt::format("group {} would have {} instances, its max size is {}", turned.group, total,
+        accuse(fmt::format("group {} would have a capacity of {}, its max size is {}", turned.group, total,
                            records.group->max_size));
     }
   }
@@ -96,12 +99,13 @@ class MinSize final : public Judge {
       if (!records.group || records.group->deleting || lost(*scene, turned.before->id)) continue;
       if (has_substitute(records, turned.before->id)) continue;
       if (terminated_first(commit, turned)) continue;  // refresh_healthy watches those
-      const auto beside = std::count_if(commit.instances.begin(), commit.instances.end(), [&](const auto& other) {
-        return other.group == turned.group && terminated_first(commit, other);
-      });
-      if (serving(records) + beside < records.group->min_size)
+      int left = serving_units(records);
+      for (const auto& other : commit.instances)
+        if (other.group == turned.group && terminated_first(commit, other))
+          left += weight_of(*records.group, *other.before);
+      if (left < records.group->min_size)
         accuse(fmt::format("terminating {} leaves group {} with {} in service, its min size is {}", turned.before->id,
-                           turned.group, serving(records), records.group->min_size));
+                           turned.group, left, records.group->min_size));
     }
   }
   bool terminated_first(const Commit& commit, const Turned<Instance>& turned) const {
@@ -237,19 +241,21 @@ class ReplaceFirst final : public Judge {
       if (!records.group || has_substitute(records, turned.before->id)) continue;
       const Group* group = refreshed(*scene, commit, turned);
       if (group && terminates_first(*group)) continue;
-      if (serving(records) + renewed_beside(commit, turned) < records.group->desired_capacity)
+      if (serving_units(records) + renewed_beside(commit, turned, *records.group) < records.group->desired_capacity)
         accuse(
             fmt::format("{} of group {} was given up before its substitute serves", turned.before->id, turned.group));
     }
   }
   // Who went in the same decision for a refresh that terminates first: where nobody was missing before, nobody is
   // missed.
-  int renewed_beside(const Commit& commit, const Turned<Instance>& turned) const {
-    return static_cast<int>(std::count_if(commit.instances.begin(), commit.instances.end(), [&](const auto& one) {
-      if (&one == &turned || one.group != turned.group || !replaces(commit, one)) return false;
+  int renewed_beside(const Commit& commit, const Turned<Instance>& turned, const Group& of) const {
+    int units = 0;
+    for (const auto& one : commit.instances) {
+      if (&one == &turned || one.group != turned.group || !replaces(commit, one)) continue;
       const Group* group = refreshed(*scene, commit, one);
-      return group && terminates_first(*group);
-    }));
+      if (group && terminates_first(*group)) units += weight_of(of, *one.before);
+    }
+    return units;
   }
 };
 
@@ -270,9 +276,10 @@ class RefreshHealthy final : public Judge {
                            turned.group));
       const int desired = records.group->desired_capacity;
       const int needed = (desired * group->refresh->preferences.min_healthy_percent + 99) / 100;
-      if (serving(records) < std::min(needed, desired - 1))
+      const int left = serving_units(records), one = weight_of(*records.group, *turned.before);
+      if (left < std::min(needed, desired - one))
         accuse(fmt::format("refreshing {} leaves group {} with {} in service of {}, {} % must stay", turned.before->id,
-                           turned.group, serving(records), desired, group->refresh->preferences.min_healthy_percent));
+                           turned.group, left, desired, group->refresh->preferences.min_healthy_percent));
     }
   }
 };

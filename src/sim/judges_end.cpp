@@ -57,12 +57,15 @@ std::string why_unsettled(const Scene& scene, const GroupName& group) {
   if (!records.operations.empty())
     return fmt::format("operation {} is open: {}", records.operations.begin()->first,
                        records.operations.begin()->second.last_error());
-  const bool all_protected = std::all_of(records.instances.begin(), records.instances.end(), [](const auto& entry) {
-    return !is_serving(entry.second.state) || entry.second.protected_from_scale_in;
+  // Too many are there only if none of them may go: each is protected, or worth more than is too much.
+  const int units = serving_units(records);
+  const bool none_may_go = std::all_of(records.instances.begin(), records.instances.end(), [&](const auto& entry) {
+    const Instance& instance = entry.second;
+    return !is_serving(instance.state) || instance.protected_from_scale_in ||
+           weight_of(g, instance) > units - g.desired_capacity;
   });
-  const bool shielded = serving(records) > g.desired_capacity && all_protected;  // too many, and none may go
-  if (serving(records) != g.desired_capacity && !shielded)
-    return fmt::format("{} in service, {} desired", serving(records), g.desired_capacity);
+  if (units < g.desired_capacity || (units > g.desired_capacity && !none_may_go))
+    return fmt::format("{} in service, {} desired", units, g.desired_capacity);
   if (g.refresh) return fmt::format("instance refresh {} has not ended", g.refresh->id);
   if (g.warm_pool && g.warm_pool->deleting) return "its warm pool is still being deleted";
   const auto prepared = std::count_if(records.instances.begin(), records.instances.end(),

@@ -99,6 +99,11 @@ std::optional<LaunchSpecRef> Users::Parts::stored_spec(const std::string& name) 
                        from_us(parse<state::LaunchSpec>(key, record->value).value().created_at())};
 }
 
+const Weights& weights_of_spec(const std::string& name) {
+  static const Weights kNone, kSome{{"large", 4}, {"middle", 3}, {"small", 1}};
+  return name == kWeightedSpec ? kSome : kNone;
+}
+
 // What a group could launch instead; it may not be there.
 std::string Users::Parts::other_spec(const Group& group) {
   std::string chosen = group.spec.id.str();
@@ -118,6 +123,8 @@ bool Users::create(const Group& group) {
   batch.expect(keys::group(group.name), 0).put(keys::group(group.name), encode(group).SerializeAsString());
   for (size_t i = 0; i < 2; ++i)
     batch.put(keys::spec(LaunchSpecId(kSpecs[i])), spec_record(kSpecs[i], group.spec.created_at).SerializeAsString());
+  batch.put(keys::spec(LaunchSpecId(kWeightedSpec)),
+            spec_record(kWeightedSpec, group.spec.created_at).SerializeAsString());
   return parts_->store.commit(batch).ok();
 }
 

@@ -13,6 +13,10 @@
 
 namespace escala::sim {
 
+// What a group launches with a mixed instances policy whose types have weights; it is always there.
+inline constexpr const char* kWeightedSpec = "weighted";
+const Weights& weights_of_spec(const std::string& name);
+
 // Virtual time as a Clock, with a wall clock that may jump.
 class QueueClock final : public Clock {
  public:

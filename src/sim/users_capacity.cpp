@@ -166,7 +166,7 @@ void Users::Parts::warm_pool(const GroupName& group) {
   state::LaunchSpec launches;
   if (spec) launches.ParseFromString(spec->value);
   const bool never = pool.state == PoolState::Hibernated && launches.has_ec2();  // nobody here is launched for it
-  if (g.deleting || ending || !sound || never) expected.reset();
+  if (g.deleting || ending || !sound || never || !g.weights.empty()) expected.reset();
   perform("PutWarmPool", group, request, expected);
 }
 
@@ -232,7 +232,8 @@ void Users::Parts::refresh(const GroupName& group) {
     if (there) g.spec = *there;
   }
   g.refresh = std::move(made);
-  if (g.deleting || under_way || !there) expected.reset();
+  const bool weighted = !g.weights.empty() && g.refresh->previous;  // a policy is changed first, then refreshed
+  if (g.deleting || under_way || !there || weighted) expected.reset();
   const std::string before = asked_for(group, ledger.of(group).group->spec);
   if (perform("StartInstanceRefresh", group, request, expected) && version) templated[group] = {*version, before};
 }
@@ -272,10 +273,12 @@ void Users::Parts::use_spec(const GroupName& group) {
   Group& g = *expected->group;
   api::UpdateAutoScalingGroupRequest request;
   request.set_autoscalinggroupname(group.str());
-  const std::string wanted = other_spec(g);
+  const std::string wanted = g.spec.id.str() != kWeightedSpec && random.chance(0.2) ? kWeightedSpec : other_spec(g);
   request.set_launchconfigurationname(wanted);
   const auto there = stored_spec(wanted);
   if (there) g.spec = *there;
+  if (there) g.weights = weights_of_spec(wanted);
+  if (g.warm_pool && !g.warm_pool->deleting && !g.weights.empty()) expected.reset();
   // A refresh to a configuration decides until it ends.
   if (g.deleting || !there || (g.refresh && g.refresh->previous)) expected.reset();
   if (perform("UpdateAutoScalingGroup", group, request, expected)) templated.erase(group);
@@ -301,10 +304,11 @@ void Users::Parts::create(const GroupName& group) {
     g.desired_capacity = static_cast<int>(random.below(8));
     request.set_desiredcapacity(g.desired_capacity);
   }
-  const std::string wanted = kSpecs[random.below(std::size(kSpecs))];
+  const std::string wanted = random.chance(0.2) ? kWeightedSpec : kSpecs[random.below(std::size(kSpecs))];
   request.set_launchconfigurationname(wanted);
   const auto there = stored_spec(wanted);
   if (there) g.spec = *there;
+  g.weights = weights_of_spec(wanted);
   for (const char* const zone : {"a", "b"}) {
     request.add_availabilityzones(zone);
     g.zones.emplace_back(zone);

@@ -50,8 +50,8 @@ bool Users::Parts::do_standby(const GroupName& group, const InstanceId& id, bool
   instance.state = enter ? LifecycleState::Standby : LifecycleState::Pending;
   instance.state_since = clock.now();
   instance.hooks.clear();
-  if (enter && decrement) --g.desired_capacity;
-  if (!enter) ++g.desired_capacity;
+  if (enter && decrement) g.desired_capacity -= weight_of(g, instance);
+  if (!enter) g.desired_capacity += weight_of(g, instance);
   may = may && g.desired_capacity >= g.min_size && g.desired_capacity <= g.max_size;
   if (!may) expected.reset();
   if (enter) {
@@ -107,11 +107,13 @@ void Users::Parts::terminate(const GroupName& group) {
   Group& g = *expected->group;
   const bool counts = is_serving(victim.state) || is_coming(victim.state);
   const bool lowers = decrement && counts;
-  if (is_going(victim.state) || !can_be_terminated(victim.state) || (lowers && g.desired_capacity - 1 < g.min_size)) {
+  const int units = weight_of(g, victim);
+  if (is_going(victim.state) || !can_be_terminated(victim.state) ||
+      (lowers && g.desired_capacity - units < g.min_size)) {
     expected.reset();
   } else {
     begin_terminate(victim, g, TerminateCause::User, !lowers, clock.now());
-    if (lowers) --g.desired_capacity;
+    if (lowers) g.desired_capacity -= units;
   }
   perform("TerminateInstanceInAutoScalingGroup", group, request, expected);
 }
@@ -138,7 +140,7 @@ void Users::Parts::detach(const GroupName& group) {
   Expected expected = ledger.of(group);
   Instance& instance = expected->instances.at(chosen->id);
   Group& g = *expected->group;
-  if (decrement && is_serving(instance.state)) --g.desired_capacity;
+  if (decrement && is_serving(instance.state)) g.desired_capacity -= weight_of(g, instance);
   if (g.deleting || !is_legal(instance.state, LifecycleState::Detaching) || g.desired_capacity < g.min_size) {
     expected.reset();
   } else {
@@ -213,7 +215,7 @@ void Users::Parts::attach(const GroupName& group) {
   instance.power = Power::Untouched;
   instance.protected_from_scale_in = g.protect_new_instances;
   const bool at_home = std::find(g.zones.begin(), g.zones.end(), instance.zone) != g.zones.end();
-  ++g.desired_capacity;
+  g.desired_capacity += weight_of(g, instance);
   expected->instances[instance.id] = instance;
   if (g.deleting || !at_home || g.desired_capacity > g.max_size) expected.reset();
   perform("AttachInstances", group, request, expected);
@@ -238,7 +240,7 @@ void Users::Parts::launch(const GroupName& group) {
     if (parse<state::ClientToken>(key, known->value).value().request() != asked) expected.reset();
   } else {
     g.desired_capacity += count;
-    int size = serving(ledger.of(group)) + coming(ledger.of(group)) + count;
+    int size = serving_units(ledger.of(group)) + coming_units(ledger.of(group)) + count;
     for (const auto& [open, operation] : ledger.of(group).operations)
       if (operation.kind() == state::Operation::LAUNCH && !operation.warm()) size += operation.count();
     if (g.desired_capacity > g.max_size || size > g.max_size || has(g.suspended, Process::Launch) || g.zones.empty() ||

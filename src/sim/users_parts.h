@@ -42,6 +42,7 @@ inline state::LaunchSpec spec_record(const std::string& name, TimePoint created_
   spec.set_created_at(to_us(created_at));
   spec.mutable_process()->add_command("/bin/worker");
   spec.mutable_process()->set_agent(true);
+  encode(weights_of_spec(name), *spec.mutable_weights());
   return spec;
 }
 

@@ -145,6 +145,7 @@ void Users::Parts::use_template(const GroupName& group) {
   request.mutable_launchtemplate()->set_version(version);
   const std::optional<int> meant = shared ? shared->meant(version) : std::nullopt;
   if (meant) g.spec = shared->spec(*meant);
+  g.weights.clear();
   if (g.deleting || !meant || (g.refresh && g.refresh->previous)) expected.reset();
   if (perform("UpdateAutoScalingGroup", group, request, expected)) templated[group] = {version, ""};
 }
@@ -182,9 +183,10 @@ void Users::Parts::apply(const GroupName& group) {
     document.mutable_launchtemplate()->set_version(version);
     if (const auto meant = shared ? shared->meant(version) : std::nullopt) there = shared->spec(*meant);
   } else {
-    const std::string wanted = kSpecs[random.below(std::size(kSpecs))];
+    const std::string wanted = random.chance(0.2) ? kWeightedSpec : kSpecs[random.below(std::size(kSpecs))];
     document.set_launchconfigurationname(wanted);
     there = stored_spec(wanted);
+    g.weights = weights_of_spec(wanted);
   }
   if (there) g.spec = *there;
   const bool tried = before.refresh && before.refresh->previous;
@@ -192,8 +194,10 @@ void Users::Parts::apply(const GroupName& group) {
   if (tried) {
     may = may && (g.spec == before.spec || g.spec == *before.refresh->previous);
     g.spec = before.spec;
+    g.weights = before.weights;
     g.agent_expected = before.agent_expected;
   }
+  if (before.warm_pool && !before.warm_pool->deleting && !g.weights.empty()) may = false;
   g.created_at = before.created_at;
   g.suspended = before.suspended;
   g.suspension_reasons = before.suspension_reasons;

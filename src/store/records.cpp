@@ -162,6 +162,27 @@ LaunchSpecRef decode(const state::LaunchSpecRef& from) {
   return {LaunchSpecId(from.id()), from.is_template(), from_us(from.created_at())};
 }
 
+int records::decode_weight(int weight, Faults& faults) {
+  if (weight >= 1 && weight <= kMaxWeight) return weight;
+  faults.note(fmt::format("a weight is {}, expected 1 to {}", weight, kMaxWeight));
+  return 1;
+}
+
+void encode(const Weights& from, WeightRecords& to) {
+  for (const auto& [type, weight] : from) {
+    state::InstanceWeight& out = *to.Add();
+    out.set_instance_type(type);
+    out.set_weight(weight);
+  }
+}
+Result<Weights> decode(const WeightRecords& from) {
+  records::Faults faults;
+  Weights to;
+  for (const state::InstanceWeight& each : from)
+    to[each.instance_type()] = records::decode_weight(each.weight(), faults);
+  return faults.result(std::move(to), "weights");
+}
+
 state::Reason encode(const Reason& from) {
   state::Reason to;
   to.set_code(static_cast<uint32_t>(from.code));

@@ -70,6 +70,10 @@ void encode_forecasts(const GroupMemory&, state::Forecasts&);
 Status take_forecasts(const state::Forecasts&, GroupMemory&);
 void encode(const Snapshot&, TimePoint now, state::Snapshot&);
 void encode(const LaunchSpecRef&, state::LaunchSpecRef&);
+// As a group, a launch spec and an intent hold them.
+using WeightRecords = google::protobuf::RepeatedPtrField<state::InstanceWeight>;
+void encode(const Weights&, WeightRecords&);
+Result<Weights> decode(const WeightRecords&);
 
 state::Group encode(const Group&);
 state::Instance encode(const Instance&);

@@ -50,6 +50,8 @@ void reserve(Repeated& to, const From& from) {
   to.Reserve(static_cast<int>(from.size()));
 }
 
+// A WeightedCapacity: 1 to kMaxWeight.
+int decode_weight(int weight, Faults& faults);
 void encode_metric(const MetricSpec& from, state::MetricSpec& to);
 MetricSpec decode_metric(const state::MetricSpec& from, Faults& faults);
 void encode_window(const MetricWindow& from, state::MetricWindow& to);

@@ -248,13 +248,15 @@ void encode_limits(const Group& from, state::Group& to) {
   to.set_registration_timeout(from.registration_timeout.count());
   to.set_max_launches_per_hour(from.max_launches_per_hour);
   to.set_rebalance(from.rebalance);
+  encode(from.weights, *to.mutable_weights());
 }
-void decode_limits(const state::Group& from, Group& to) {
+void decode_limits(const state::Group& from, Group& to, Faults& faults) {
   to.replacement_percent = from.replacement_percent();
   to.replacement_window = Duration{from.replacement_window()};
   to.registration_timeout = Duration{from.registration_timeout()};
   to.max_launches_per_hour = from.max_launches_per_hour();
   to.rebalance = from.rebalance();
+  to.weights = faults.take(decode(from.weights()));
 }
 
 void encode_suspension(const Group& from, state::Group& to) {
@@ -348,7 +350,7 @@ Result<Group> decode(const state::Group& from) {
   to.metrics_period = Duration{from.metrics_period()};
   to.evaluation_interval = Duration{from.evaluation_interval()};
   to.agent_expected = from.agent_expected();
-  decode_limits(from, to);
+  decode_limits(from, to, faults);
   records::decode_upkeep(from, to, faults);
   return faults.result(std::move(to), "group '" + from.name() + "'");
 }

@@ -35,6 +35,7 @@ void encode(const Instance& from, state::Instance& to) {
   if (!from.launched_by.empty()) to.set_launched_by(from.launched_by.str());
   to.set_zone(from.zone.str());
   if (!from.instance_type.empty()) to.set_instance_type(from.instance_type);
+  if (from.weight != 1) to.set_weight(from.weight);
   encode(from.spec, *to.mutable_spec());
   if (!from.address.empty()) to.set_address(from.address);
   to.set_state(static_cast<uint32_t>(from.state));
@@ -65,6 +66,7 @@ Result<Instance> decode(const state::Instance& from) {
   to.launched_by = Token(from.launched_by());
   to.zone = ZoneName(from.zone());
   to.instance_type = from.instance_type();
+  if (from.weight() != 0) to.weight = records::decode_weight(from.weight(), faults);
   to.spec = decode(from.spec());
   to.address = from.address();
   to.state = faults.one_of(from.state(), LifecycleState::WarmedHibernated, "lifecycle state");

@@ -6,6 +6,14 @@ namespace escala {
 
 using records::Faults;
 
+namespace {
+
+double weight_of_record(double weight) {
+  return weight > 0 ? weight : 1;
+}
+
+}  // namespace
+
 namespace records {
 
 void encode_window(const MetricWindow& from, state::MetricWindow& to) {
@@ -17,6 +25,7 @@ void encode_window(const MetricWindow& from, state::MetricWindow& to) {
   to.set_fewest(from.fewest);
   to.set_most(from.most);
   to.set_warmed(from.warmed);
+  if (from.weight != 1) to.set_weight(from.weight);
   to.set_sum(from.sum);
   to.set_minimum(from.minimum);
   to.set_maximum(from.maximum);
@@ -30,6 +39,7 @@ void encode_window(const MetricWindow& from, state::MetricWindow& to) {
     out.set_instances(point.instances);
     out.set_fewest(point.fewest);
     out.set_most(point.most);
+    if (point.weight != 1) out.set_weight(point.weight);
   }
 }
 MetricWindow decode_window(const state::MetricWindow& from, Faults& faults) {
@@ -42,14 +52,15 @@ MetricWindow decode_window(const state::MetricWindow& from, Faults& faults) {
   to.fewest = from.fewest();
   to.most = from.most();
   to.warmed = from.warmed();
+  to.weight = weight_of_record(from.weight());
   to.sum = from.sum();
   to.minimum = from.minimum();
   to.maximum = from.maximum();
   for (const auto& [bucket, count] : from.sketch()) to.sketch[bucket] = count;
   to.finished.reserve(static_cast<size_t>(from.finished_size()));
   for (const state::Datapoint& point : from.finished())
-    to.finished.push_back(
-        {from_us(point.start()), point.value(), point.samples(), point.instances(), point.fewest(), point.most()});
+    to.finished.push_back({from_us(point.start()), point.value(), point.samples(), point.instances(), point.fewest(),
+                           point.most(), weight_of_record(point.weight())});
   return to;
 }
 

@@ -30,6 +30,9 @@ TimePoint moment() {
 Duration lapse() {
   return Duration{any<int64_t>()};
 }
+int weight() {
+  return *rc::gen::inRange(1, kMaxWeight + 1);
+}
 size_t few() {
   return *rc::gen::inRange<size_t>(0, 4);
 }
@@ -174,6 +177,7 @@ Group group() {
   g.replacement_window = lapse();
   g.registration_timeout = lapse();
   g.max_launches_per_hour = any<int>();
+  for (size_t n = few(); n > 0; --n) g.weights[word()] = weight();
   g.rebalance = any<bool>();
   g.maintenance = perhaps(MaintenancePolicy{any<int>(), any<int>()});
   g.max_instance_lifetime = lapse();
@@ -196,6 +200,7 @@ Instance instance() {
   i.launched_by = id<Token>();
   i.zone = id<ZoneName>();
   i.instance_type = word();
+  i.weight = weight();
   i.spec = spec();
   i.address = word();
   i.state = one_of(LifecycleState::WarmedHibernated);
@@ -223,7 +228,13 @@ AlarmMemory alarm_memory() {
   return {one_of(AlarmState::Alarm), moment(), moment(), moment(), word()};
 }
 Datapoint datapoint() {
-  return {moment(), number(), any<uint32_t>(), any<uint32_t>(), any<uint32_t>(), any<uint32_t>()};
+  return {moment(),
+          number(),
+          any<uint32_t>(),
+          any<uint32_t>(),
+          any<uint32_t>(),
+          any<uint32_t>(),
+          static_cast<double>(weight())};
 }
 MetricWindow window() {
   MetricWindow w;
@@ -235,6 +246,7 @@ MetricWindow window() {
   w.fewest = any<uint32_t>();
   w.most = any<uint32_t>();
   w.warmed = any<uint32_t>();
+  w.weight = weight() / 2.0;
   w.sum = number();
   w.minimum = number();
   w.maximum = number();

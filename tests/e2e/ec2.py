@@ -206,6 +206,38 @@ def subnets_templates_and_shares(bin_dir):
         assert (one["type"], one["zone"], one["params"]["LaunchTemplate.Version"]) == ("m5.large", "test-1c", "1"), one
 
 
+def sizes_are_units_where_types_have_weights(bin_dir):
+    with Ec2() as ec2, ec2.manager(bin_dir) as manager:
+        manager.api("CreateLaunchTemplate", LaunchTemplateName="web",
+                    LaunchTemplateData={"ImageId": "ami-12345678", "InstanceType": "t3.micro"})
+        policy = {"LaunchTemplate": {
+            "LaunchTemplateSpecification": {"LaunchTemplateName": "web", "Version": "$Latest"},
+            "Overrides": [{"InstanceType": "m5.4xlarge", "WeightedCapacity": "8"},
+                          {"InstanceType": "m5.large", "WeightedCapacity": "1"}]}}
+        ec2.set(capacity={"m5.4xlarge": 2})
+        manager.api("CreateAutoScalingGroup", AutoScalingGroupName="units", MixedInstancesPolicy=policy, MinSize=0,
+                    MaxSize=40, DesiredCapacity=19, AvailabilityZones=["test-1a"], Escala={"AgentExpected": False})
+
+        def units():
+            return sum(int(i["WeightedCapacity"]) for i in in_service(manager, "units"))
+        wait_for("nineteen units", lambda: units() == 19, 40)
+        assert sorted(i["type"] for i in ec2.living()) == ["m5.4xlarge"] * 2 + ["m5.large"] * 3, ec2.living()
+        # What is worth more than is too much stays.
+        manager.api("SetDesiredCapacity", AutoScalingGroupName="units", DesiredCapacity=17)
+        wait_for("seventeen", lambda: units() == 17 and len(ec2.living()) == 3, 40)
+        os.kill(manager.child("control"), signal.SIGKILL)
+        manager.api("SetDesiredCapacity", AutoScalingGroupName="units", DesiredCapacity=8)
+        wait_for("one large", lambda: settled(manager, ec2, units, 8), 60)
+        assert [i["type"] for i in ec2.living()] == ["m5.4xlarge"], ec2.living()
+
+
+def settled(manager, ec2, units, wanted):
+    try:
+        return units() == wanted and len(ec2.living()) == len(in_service(manager, "units"))
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 def it_carries_on_where_it_died(bin_dir):
     """kill -9 of control while launches and terminations run and answers get lost: nothing twice, nothing lost."""
     with Ec2() as ec2, ec2.manager(bin_dir) as manager:
@@ -369,5 +401,6 @@ def target_groups_follow_the_group(bin_dir):
 
 if __name__ == "__main__":
     main([a_fleet_finds_home_and_follows_its_load, agents_come_home_over_tls, a_warm_pool_rests_stopped, an_instance_that_never_reports_is_replaced,
-          other_zones_and_types_take_over, subnets_templates_and_shares, it_carries_on_where_it_died,
+          other_zones_and_types_take_over, subnets_templates_and_shares, sizes_are_units_where_types_have_weights,
+          it_carries_on_where_it_died,
           target_groups_follow_the_group, the_doctor_says_what_to_mend, signatures_are_what_botocore_makes, motos_ec2_is_driven_too])
