@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "app/cli_explain.h"
+#include "app/cli_wait.h"
 #include "app/ctl.h"
 
 namespace escala::app {

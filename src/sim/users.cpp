@@ -188,7 +188,8 @@ void Users::restore() {
       if (instance.protected_from_scale_in) p.do_protect(name, instance.id, false);
       if (instance.state != LifecycleState::Standby) continue;
       const Group& g = *p.ledger.of(name).group;
-      if (g.desired_capacity >= g.max_size) p.do_update(name, std::nullopt, g.max_size + 1, std::nullopt);
+      const int needed = g.desired_capacity + weight_of(g, instance);
+      if (needed > g.max_size) p.do_update(name, std::nullopt, needed, std::nullopt);
       p.do_standby(name, instance.id, false, false);
     }
   }
