@@ -225,8 +225,8 @@ def sizes_are_units_where_types_have_weights(bin_dir):
         # What is worth more than is too much stays.
         manager.api("SetDesiredCapacity", AutoScalingGroupName="units", DesiredCapacity=17)
         wait_for("seventeen", lambda: units() == 17 and len(ec2.living()) == 3, 40)
-        os.kill(manager.child("control"), signal.SIGKILL)
         manager.api("SetDesiredCapacity", AutoScalingGroupName="units", DesiredCapacity=8)
+        os.kill(manager.child("control"), signal.SIGKILL)
         wait_for("one large", lambda: settled(manager, ec2, units, 8), 60)
         assert [i["type"] for i in ec2.living()] == ["m5.4xlarge"], ec2.living()
 
