@@ -38,7 +38,9 @@ std::string describe(const Action& action) {
 
 int heaviest(const Snapshot& seen) {
   int weight = largest_weight(seen.group.weights);
-  for (const Instance& instance : seen.instances) weight = std::max(weight, weight_of(seen.group, instance));
+  for (const Instance& instance : seen.instances)
+    if (is_serving(instance.state) || is_coming(instance.state))
+      weight = std::max(weight, weight_of(seen.group, instance));
   return weight;
 }
 

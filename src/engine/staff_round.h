@@ -92,7 +92,7 @@ class StaffRound {
   GroupMemory& memory;
   const HealthRound health;
   const int desired, min_size, max_size;
-  const int largest;        // weight of what the group launches or has; 1 without weights
+  const int largest;        // weight of what the group launches or counts as capacity; 1 without weights
   std::vector<Seat> seats;  // as seen.instances
   Headcount heads;
   ZoneCounts zones;  // instances that count for balance

@@ -81,7 +81,10 @@ class MaxSize final : public Judge {
       }
       // With weights there is room for one more of the heaviest, and the last instance may be worth more than is
       // missing.
-      const int overshoot = heaviest(records) - 1;
+      int overshoot = heaviest(records) - 1;
+      for (const auto& one : commit.instances)  // who went in this very decision was there when it was taken
+        if (one.group == turned.group && one.before)
+          overshoot = std::max(overshoot, weight_of(*records.group, *one.before) - 1);
       const int bound = records.group->max_size + std::max(2 * overshoot + 1, margin) + overshoot;
       if (total > bound)
         accuse(fmt::format("group {} would have a capacity of {}, its max size is {}", turned.group, total,
@@ -213,6 +216,8 @@ class BlastRadius final : public Judge {
       const GroupRecords& records = scene->ledger.of(turned.group);
       Seen& seen = seen_[turned.group];
       seen.peak = std::max(seen.peak, serving(records) + 1);
+      // What was allowed before the bound was lowered may have been spent.
+      if (records.group) seen.percent = std::max(seen.percent, records.group->replacement_percent);
       if (!replaces(commit, turned) || !records.group) continue;
       if (refreshed(*scene, commit, turned)) continue;  // somebody asked for it
       const Cloud::Instance* truth = scene->cloud.find(turned.before->id);
@@ -220,7 +225,7 @@ class BlastRadius final : public Judge {
       seen.moments.push_back(commit.at);
       const Duration window = records.group->replacement_window;
       while (seen.moments.front() <= commit.at - window) seen.moments.pop_front();
-      const double bucket = std::max(1.0, records.group->replacement_percent / 100 * seen.peak);
+      const double bucket = std::max(1.0, seen.percent / 100 * seen.peak);
       if (static_cast<double>(seen.moments.size()) > 2 * bucket + 1e-6)
         accuse(fmt::format("group {}: {} were replaced within {}, at most {:.1f} may be", turned.group,
                            seen.moments.size(), escala::to_text(window), 2 * bucket));
@@ -229,6 +234,7 @@ class BlastRadius final : public Judge {
   struct Seen {
     std::deque<TimePoint> moments;
     int peak = 0;
+    double percent = 0;
   };
   std::map<GroupName, Seen> seen_;
 };

@@ -84,10 +84,11 @@ void Users::Parts::create_or_delete_template() {
     shared = Template{made.id(), {{1, clock.now()}}, 1, 1};
     return;
   }
-  // One that a group launches, or would go back to, stays.
+  // One that a group launches, or would go back to, stays; so does one that is on its way.
   const bool used = std::any_of(ledger.groups().begin(), ledger.groups().end(), [&](const auto& entry) {
     const std::optional<Group>& g = entry.second.group;
-    return g && (shared->has(g->spec) || (g->refresh && g->refresh->previous && shared->has(*g->refresh->previous)));
+    return is_launching(entry.second, [&](const std::string& spec) { return spec.starts_with(shared->id + ":"); }) ||
+           (g && (shared->has(g->spec) || (g->refresh && g->refresh->previous && shared->has(*g->refresh->previous))));
   });
   api::DeleteLaunchTemplateRequest request;
   request.set_launchtemplateid(shared->id);
