@@ -23,6 +23,14 @@ Instance& add(World& w, const char* id, const char* type, const char* zone = "a"
   return i;
 }
 
+// Two large ones, the second of them unwell.
+World one_of_two_unwell(int max, int desired) {
+  World w = weighted(0, max, desired);
+  add(w, "1", "large");
+  add(w, "2", "large").health = HealthStatus::Unhealthy;
+  return w;
+}
+
 TEST(Weights, WhatTheGroupSaysNowElseWhatItWasLaunchedAs) {
   World w = weighted(0, 10, 4);
   Instance& i = add(w, "1", "large");
@@ -82,9 +90,7 @@ TEST(Weights, ScaleInLeavesMinSizeInUnits) {
 }
 
 TEST(Weights, ASubstituteIsWorthAsMuch) {
-  World w = weighted(0, 8, 8);
-  add(w, "1", "large");
-  add(w, "2", "large").health = HealthStatus::Unhealthy;
+  World w = one_of_two_unwell(8, 8);
   w.next_type = [] { return std::string("small"); };
   w.step();
   ASSERT_EQ(launched(w.last), 4);
@@ -105,9 +111,7 @@ TEST(Weights, ASubstituteIsWorthAsMuch) {
 }
 
 TEST(Weights, ALighterSubstituteIsCompletedBeforeItsPredecessorGoes) {
-  World w = weighted(0, 8, 8);
-  add(w, "1", "large");
-  add(w, "2", "large").health = HealthStatus::Unhealthy;
+  World w = one_of_two_unwell(8, 8);
   add(w, "3", "small").replaces = InstanceId("2");  // all that the provider had
   const auto out = w.look();
   EXPECT_TRUE(terminated(out).empty());
@@ -119,9 +123,7 @@ TEST(Weights, ALighterSubstituteIsCompletedBeforeItsPredecessorGoes) {
 }
 
 TEST(Weights, OneThatIsUnwellIsNotSpareBecauseALittleIsTooMuch) {
-  World w = weighted(0, 20, 6);
-  add(w, "1", "large");
-  add(w, "2", "large").health = HealthStatus::Unhealthy;  // eight, two too many
+  World w = one_of_two_unwell(20, 6);  // eight, two too many
   const auto out = w.look();
   EXPECT_TRUE(terminated(out).empty());
   EXPECT_EQ(launched(out), 4);
@@ -146,10 +148,8 @@ TEST(Weights, TheHeaviestIsNotAskedForManyTimesAtOnce) {
 }
 
 TEST(Weights, AHourlyBoundBelowItsWeightReplacesItAllTheSame) {
-  World w = weighted(0, 8, 8);
+  World w = one_of_two_unwell(8, 8);
   w.seen.group.max_launches_per_hour = 2;
-  add(w, "1", "large");
-  add(w, "2", "large").health = HealthStatus::Unhealthy;
   w.next_type = [] { return std::string("large"); };
   w.settle();
   EXPECT_FALSE(w.exists("2"));
