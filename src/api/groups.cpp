@@ -367,7 +367,7 @@ void use_spec(const state::LaunchSpec& spec, Group& group) {
   // Instances without an agent would be given up for never having reported.
   const bool agent = spec.has_ec2() ? spec.ec2().agent() : spec.process().agent();
   if (first || !agent) group.agent_expected = agent;
-  group.weights = decode(spec.weights()).value_or({});
+  group.weights = weights_of(spec.weights());
 }
 
 Failure set_tags(const google::protobuf::RepeatedPtrField<Tag>& tags, Group& group) {

@@ -70,8 +70,11 @@ enum class Mistake : uint8_t {
   // stopped instances of warm pools
   SleeperTrusted,
   RestTakenForDeath,
+  // weights
+  WeightsNotCounted,
+  TooHeavyDismissed,
 };
-inline constexpr Mistake kLastMistake = Mistake::RestTakenForDeath;
+inline constexpr Mistake kLastMistake = Mistake::TooHeavyDismissed;
 
 #ifdef ESCALA_PLANTED
 // The one that is made. Written before any controller runs, read by all of them.

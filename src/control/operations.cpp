@@ -268,7 +268,7 @@ LaunchSpec to_launch_spec(const state::LaunchSpec& record) {
   spec.process.stop_grace = Duration{process.stop_grace()};
   spec.process.service_port = static_cast<uint16_t>(process.service_port());
   if (record.has_ec2()) spec.ec2 = to_ec2_spec(record.ec2());
-  if (auto weights = decode(record.weights())) spec.weights = *std::move(weights);
+  spec.weights = weights_of(record.weights());
   return spec;
 }
 

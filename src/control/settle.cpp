@@ -24,7 +24,7 @@ Instance new_instance(const state::Operation& intent, const ProviderInstance& ma
   instance.launched_by = Token(intent.token());
   instance.zone = made.zone.empty() ? ZoneName(intent.zone()) : made.zone;
   instance.instance_type = made.instance_type;
-  instance.weight = weight_of(decode(intent.weights()).value_or({}), made.instance_type);
+  instance.weight = weight_of(weights_of(intent.weights()), made.instance_type);
   instance.spec = decode(intent.spec());
   instance.address = made.address;
   instance.state = intent.warm() ? LifecycleState::WarmedPending : LifecycleState::Pending;
@@ -103,7 +103,7 @@ void Reconciler::settle_launch(const state::Operation& intent, const Completion&
   }
   if (!exists()) return;  // the group is gone: what came too late is reaped
   if (!draft.memory) draft.memory = seen_.memory;
-  const Weights weights = decode(intent.weights()).value_or({});
+  const Weights weights = weights_of(intent.weights());
   int made = 0;
   for (const ProviderInstance& instance : answer.instances) made += weight_of(weights, instance.instance_type);
   if (made >= intent.count())

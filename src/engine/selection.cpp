@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "base/planted.h"
 #include "base/result.h"
 
 namespace escala {
@@ -169,7 +170,7 @@ std::vector<Victim> choose_victims(std::span<const TerminationPolicy> policies, 
     ZoneQueue* queue = fullest(queues, counts);
     if (!queue) break;
     const Ranked& head = queue->head();
-    if (head.weight <= units) {
+    if (head.weight <= units || planted(Mistake::TooHeavyDismissed)) {
       int& count = counts[queue->zone];
       victims.push_back({head.instance, head.weight, count, difference(*queue, keys)});
       count = std::max(0, count - head.weight);

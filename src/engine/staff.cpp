@@ -73,7 +73,7 @@ StaffRound::StaffRound(const Snapshot& s, const ScaleOutcome& w, TimePoint t, Gr
   for (const Instance& instance : seen.instances) {
     Seat seat;
     seat.instance = &instance;
-    seat.weight = weight_of(seen.group, instance);
+    seat.weight = planted(Mistake::WeightsNotCounted) ? 1 : weight_of(seen.group, instance);
     seats.push_back(seat);
   }
 }

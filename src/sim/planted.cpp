@@ -68,6 +68,8 @@ constexpr std::array kPlanted = {
     ESCALA_ROW(TrafficNotDrained, "who is to go is terminated with connections open"),
     ESCALA_ROW(SleeperTrusted, "who was stopped is in service again by what its agent said before"),
     ESCALA_ROW(RestTakenForDeath, "who rests stopped in the warm pool is taken for dead"),
+    ESCALA_ROW(WeightsNotCounted, "each instance counts as one unit, whatever its weight"),
+    ESCALA_ROW(TooHeavyDismissed, "scaling in takes an instance that is worth more than there is too much"),
 #undef ESCALA_ROW
 };
 static_assert(kPlanted.size() == static_cast<size_t>(kLastMistake), "each mistake has a row");

@@ -177,10 +177,13 @@ void encode(const Weights& from, WeightRecords& to) {
 }
 Result<Weights> decode(const WeightRecords& from) {
   records::Faults faults;
+  for (const state::InstanceWeight& each : from) records::decode_weight(each.weight(), faults);
+  return faults.result(weights_of(from), "weights");
+}
+Weights weights_of(const WeightRecords& from) {
   Weights to;
-  for (const state::InstanceWeight& each : from)
-    to[each.instance_type()] = records::decode_weight(each.weight(), faults);
-  return faults.result(std::move(to), "weights");
+  for (const state::InstanceWeight& each : from) to[each.instance_type()] = each.weight();
+  return to;
 }
 
 state::Reason encode(const Reason& from) {

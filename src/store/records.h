@@ -74,6 +74,7 @@ void encode(const LaunchSpecRef&, state::LaunchSpecRef&);
 using WeightRecords = google::protobuf::RepeatedPtrField<state::InstanceWeight>;
 void encode(const Weights&, WeightRecords&);
 Result<Weights> decode(const WeightRecords&);
+Weights weights_of(const WeightRecords&);  // of a record that parse() has read, which looks at them
 
 state::Group encode(const Group&);
 state::Instance encode(const Instance&);
@@ -100,13 +101,17 @@ struct SnapshotAt {
 Result<SnapshotAt> decode(const state::Snapshot&);
 LaunchSpecRef decode(const state::LaunchSpecRef&);
 
-// Bytes -> message, with an error that names the key.
+// Bytes -> message, with an error that names the key. Weights are looked at here, since what reads them later cannot
+// refuse the record any more.
 template <typename Message>
 Result<Message> parse(std::string_view key, const std::string& value) {
   Message message;
   if (!message.ParseFromString(value))
     return Error{ErrorKind::Invalid,
                  "record '" + std::string(key) + "' cannot be read: not a " + Message::descriptor()->full_name()};
+  if constexpr (requires { weights_of(message.weights()); })
+    if (const auto weights = decode(message.weights()); !weights.ok())
+      return Error{ErrorKind::Invalid, "record '" + std::string(key) + "' cannot be read: " + weights.error().message};
   return message;
 }
 

@@ -422,6 +422,21 @@ TEST(Records, RefuseNumbersOutsideTheirEnums) {
   EXPECT_THAT(parse<state::Group>("group/web", "\xff\xff").error().message, ::testing::HasSubstr("record 'group/web'"));
 }
 
+TEST(Records, WithWeightsThatCannotBeAreNotRead) {
+  const auto told = [](auto record, std::string_view key, int weight) {
+    record.add_weights()->set_weight(weight);
+    const auto read = parse<decltype(record)>(key, record.SerializeAsString());
+    return read.ok() ? "read" : read.error().message;
+  };
+  EXPECT_EQ(told(state::Operation(), "operation/1", 999), "read");
+  for (const int weight : {0, -3, 1000}) {
+    const std::string what = " cannot be read: weights: a weight is " + std::to_string(weight) + ", expected 1 to 999";
+    EXPECT_EQ(told(state::Operation(), "operation/1", weight), "record 'operation/1'" + what);
+    EXPECT_EQ(told(state::LaunchSpec(), "spec/1", weight), "record 'spec/1'" + what);
+    EXPECT_EQ(told(state::Group(), "group/web", weight), "record 'group/web'" + what);
+  }
+}
+
 TEST(Records, KeepGroupsApartWhateverTheirNames) {
   EXPECT_EQ(keys::instances(GroupName("a/b%")), "instance/a%2Fb%25/");
   EXPECT_EQ(keys::decision(GroupName("web"), 7), "decision/web/00000000000000000007");
