@@ -288,22 +288,12 @@ Failure keep_tried(const LoadedGroup& existing, const GroupDocument& from, Group
   return std::nullopt;
 }
 
-std::variant<std::optional<state::LaunchSpec>, ApiError> load_spec(const Context& context, const LaunchSpecId& id) {
-  const std::string key = keys::spec(id);
-  auto record = context.store.get(key);
-  if (!record) return from_error(record.error());
-  if (!*record) return std::optional<state::LaunchSpec>();
-  auto spec = parse<state::LaunchSpec>(key, (*record)->value);
-  if (!spec) return from_error(spec.error());
-  return std::optional<state::LaunchSpec>(std::move(*spec));
-}
-
 // Makes the spec where it is missing; it is immutable where it exists.
 Failure put_spec(const Context& context, const state::LaunchSpec& spec, Batch& batch, AppliedThing& thing,
                  state::LaunchSpec& stored) {
   thing.set_kind("LaunchConfiguration");
   thing.set_name(spec.id());
-  ESCALA_API_LOAD(const std::optional<state::LaunchSpec> existing, load_spec(context, LaunchSpecId(spec.id())));
+  ESCALA_API_LOAD(const std::optional<state::LaunchSpec> existing, load_spec(context, LaunchSpecId(spec.id()), batch));
   stored = existing ? *existing : spec;
   if (!existing) {
     thing.set_result("created");
@@ -320,7 +310,7 @@ Failure put_spec(const Context& context, const state::LaunchSpec& spec, Batch& b
         fmt::format("launch configuration '{}' exists with other contents; launch configurations never change: give it "
                     "another name",
                     spec.id()));
-  return std::nullopt;
+  return hold_spec(context, *existing, batch);
 }
 
 Failure apply_group(const Context& context, const GroupDocument& from, const std::string& path, bool dry_run,
@@ -345,9 +335,7 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
                                                : use_mixed(context, from.mixedinstancespolicy(), launching, batch));
       group = std::move(launching.group);
       built.document = std::move(launching.document);
-      const auto version = template_of(group.spec.id);
-      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> stored,
-                      load_spec(context, version ? spec_id(*version) : group.spec.id));
+      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> stored, load_spec(context, group.spec.id, batch));
       spec = stored.value_or(state::LaunchSpec());
     } else {
       const auto planned =
@@ -355,7 +343,7 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
                        [&](const state::LaunchSpec& each) { return each.id() == from.launchconfigurationname(); });
       const bool not_yet_there = dry_run && planned != specs_of_document.end();
       if (!not_yet_there) ESCALA_API_TRY(use_spec(context, from.launchconfigurationname(), group, batch));
-      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> stored, load_spec(context, group.spec.id));
+      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> stored, load_spec(context, group.spec.id, batch));
       spec = not_yet_there ? *planned : stored.value_or(state::LaunchSpec());
       use_spec(spec, group);
     }
@@ -381,9 +369,12 @@ Failure apply_group(const Context& context, const GroupDocument& from, const std
     ESCALA_API_TRY(failure_of(faults));
     const bool same = *record && loaded.group == group && canonical(loaded.document) == canonical(built.document);
     thing.set_result(!*record ? "created" : same ? "unchanged" : "updated");
-    if (same) return std::nullopt;
+    if (same) {
+      batch = Batch();
+      return std::nullopt;
+    }
     if (*record) {
-      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> old_spec, load_spec(context, loaded.group.spec.id));
+      ESCALA_API_LOAD(const std::optional<state::LaunchSpec> old_spec, load_spec(context, loaded.group.spec.id, batch));
       const state::LaunchSpec before = old_spec.value_or(state::LaunchSpec());
       compare(view(loaded.group, loaded.document, before),
               view(group, built.document, group.spec == loaded.group.spec ? before : spec), thing);

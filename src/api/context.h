@@ -27,6 +27,15 @@ inline constexpr size_t kMaxPartsPerGroup = 125;  // of policies, alarms and sch
 inline constexpr size_t kMaxHooks = 50;
 inline constexpr size_t kMaxTags = 50;
 
+// A version of a launch template that is in EC2, as far as the API looks at it; EC2 launches it with all it says.
+struct Ec2TemplateVersion {
+  std::string id, name;
+  int number = 0;
+  TimePoint created_at;
+  std::string image_id, instance_type;  // empty where it names none
+  std::string user_data;                // not base64
+};
+
 class AuditLog;
 class Gate;
 class GroupCache;
@@ -45,8 +54,11 @@ struct Context {
   // Of the request at hand. No caller: the owner, over the unix socket, who may do everything.
   const Caller* caller = nullptr;
   std::string request_id;
-  std::string from;                                 // "127.0.0.1:40312", "unix"
-  bool ec2_is_elsewhere = false;                    // instances are EC2's: what is there is EC2's to tell
+  std::string from;               // "127.0.0.1:40312", "unix"
+  bool ec2_is_elsewhere = false;  // instances are EC2's: what is there is EC2's to tell
+  // Looks a launch template up in EC2, and waits for its answer; null: the instances are not EC2's. Invalid and
+  // NotFound: EC2 has no such version.
+  std::function<Result<Ec2TemplateVersion>(const LaunchTemplateSpecification&)> ec2_template;
   bool can_stop = false;                            // the provider can stop instances, keep them and start them again
   LoadBalancer load_balancer = LoadBalancer::None;  // that groups can be attached to
   Duration launch_wait{0};                          // how long LaunchInstances may wait for the provider's answer

@@ -42,20 +42,15 @@ Failure use_source(const Context& context, const Message& from, LoadedGroup& loa
 }
 
 template <typename Request>
-Failure place_group(const Context& context, const Request& request, Group& group) {
+Failure place_group(const Context& context, const Request& request, Group& group, const Batch& batch) {
   if (!request.has_vpczoneidentifier()) return std::nullopt;
   if (!context.ec2_is_elsewhere && request.availabilityzones_size() == 0)
     if (auto zones = zones_of_subnets(context, request.vpczoneidentifier()); !zones.empty()) {
       group.zones = std::move(zones);
       return std::nullopt;
     }
-  const std::string key = keys::spec(group.spec.id);
-  auto record = context.store.get(key);
-  if (!record) return from_error(record.error());
-  if (!*record) return std::nullopt;
-  auto spec = parse<state::LaunchSpec>(key, (*record)->value);
-  if (!spec) return from_error(spec.error());
-  place_in_subnets(*spec, request.vpczoneidentifier(), request.availabilityzones_size() > 0, group);
+  ESCALA_API_LOAD(const std::optional<state::LaunchSpec> spec, load_spec(context, group.spec.id, batch));
+  if (spec) place_in_subnets(*spec, request.vpczoneidentifier(), request.availabilityzones_size() > 0, group);
   return std::nullopt;
 }
 
@@ -76,7 +71,7 @@ Failure create_group(const Context& context, const CreateAutoScalingGroupRequest
     ESCALA_API_TRY(use_source(context, request, made, batch));
     Faults faults;
     set_settings(request, "", group, faults);
-    ESCALA_API_TRY(place_group(context, request, group));
+    ESCALA_API_TRY(place_group(context, request, group, batch));
     if (group.zones.empty()) group.zones.emplace_back(std::string(kDefaultZone));
     ESCALA_API_TRY(check_zones(context, group));
     group.min_size = request.minsize();
@@ -106,7 +101,7 @@ Failure update_group(const Context& context, const UpdateAutoScalingGroupRequest
         ESCALA_API_TRY(use_source(context, request, loaded, batch));
         Faults faults;
         set_settings(request, "", group, faults);
-        ESCALA_API_TRY(place_group(context, request, group));
+        ESCALA_API_TRY(place_group(context, request, group, batch));
         if (request.has_minsize()) group.min_size = request.minsize();
         if (request.has_maxsize()) group.max_size = request.maxsize();
         // Desired belongs to the autoscaler: without DesiredCapacity it is only pulled into the new
@@ -327,18 +322,42 @@ Failure check_room_for_group(const Context& context) {
   return std::nullopt;
 }
 
-Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch) {
-  const std::string key = keys::spec(LaunchSpecId(id));
-  auto record = context.store.get(key);
+std::variant<std::optional<state::LaunchSpec>, ApiError> load_spec(const Context& context, const LaunchSpecId& id,
+                                                                   const Batch& batch) {
+  const std::string key = keys::spec(id);
+  std::optional<std::string> value;
+  const auto write =
+      std::find_if(batch.writes.begin(), batch.writes.end(), [&](const Batch::Write& each) { return each.key == key; });
+  if (write != batch.writes.end()) {
+    value = write->value;
+  } else {
+    auto record = context.store.get(key);
+    if (!record) return from_error(record.error());
+    if (*record) value = std::move((*record)->value);
+  }
+  if (!value) return std::optional<state::LaunchSpec>();
+  auto spec = parse<state::LaunchSpec>(key, *value);
+  if (!spec) return from_error(spec.error());
+  return std::optional<state::LaunchSpec>(std::move(*spec));
+}
+
+Failure hold_spec(const Context& context, const state::LaunchSpec& spec, Batch& batch) {
+  const std::string key = keys::spec(LaunchSpecId(spec.id()));
+  for (const Batch::Write& write : batch.writes)
+    if (write.key == key) return std::nullopt;
+  const auto record = context.store.get(key);
   if (!record) return from_error(record.error());
-  if (!*record)
+  batch.expect(key, *record ? (*record)->version : 0).put(key, spec.SerializeAsString());
+  return std::nullopt;
+}
+
+Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch) {
+  ESCALA_API_LOAD(const std::optional<state::LaunchSpec> spec, load_spec(context, LaunchSpecId(id), batch));
+  if (!spec)
     return validation_error(fmt::format(
         "Launch configuration name not found - A launch configuration with the name: {} does not exist", shown(id)));
-  auto spec = parse<state::LaunchSpec>(key, (*record)->value);
-  if (!spec) return from_error(spec.error());
-  batch.expect(key, (*record)->version);  // it may not be deleted while we begin to use it
   use_spec(*spec, group);
-  return std::nullopt;
+  return hold_spec(context, *spec, batch);
 }
 
 std::variant<std::optional<GroupName>, ApiError> launcher_of(const Context& context,

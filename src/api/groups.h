@@ -21,7 +21,13 @@ std::variant<GroupMemory, ApiError> load_memory(const Context& context, const Gr
 Failure check_room_for_group(const Context& context);
 // Where nobody named a zone, a group of processes has ours; one of EC2 has none.
 Failure check_zones(const Context& context, const Group& group);
-// Makes the group launch this spec from now on; the batch then insists that the spec still exists.
+// What a spec is once the batch is written; nullopt when there is none.
+std::variant<std::optional<state::LaunchSpec>, ApiError> load_spec(const Context& context, const LaunchSpecId& id,
+                                                                   const Batch& batch);
+// Makes the spec where it is not there; where it is, writes it anew: a batch of somebody who deletes it at this moment,
+// since nobody uses it yet, then fails.
+Failure hold_spec(const Context& context, const state::LaunchSpec& spec, Batch& batch);
+// Makes the group launch this spec from now on.
 Failure use_spec(const Context& context, const std::string& id, Group& group, Batch& batch);
 void use_spec(const state::LaunchSpec& spec, Group& group);
 // The group that launches a spec: now, when its instance refresh is rolled back, or by a request on its way, which may

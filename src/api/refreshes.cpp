@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/actions.h"
+#include "api/ec2_templates.h"
 #include "api/groups.h"
 #include "api/paging.h"
 #include "api/templates.h"
@@ -131,6 +132,8 @@ Failure start(const Context& context, const StartInstanceRefreshRequest& request
       return validation_error("AutoRollback needs a DesiredConfiguration: without one there is nothing to go back to");
     if (request.has_desiredconfiguration())
       ESCALA_API_TRY(take_desired(context, request.desiredconfiguration(), loaded, refresh, batch));
+    else
+      ESCALA_API_TRY(look_up_followed(context, loaded, batch));
     Random random(context.seed());
     refresh.id = new_activity_id(random).str();
     refresh.started_at = context.clock.now();

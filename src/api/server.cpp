@@ -481,6 +481,7 @@ Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions 
                                              .clock = clock,
                                              .history = options.history,
                                              .ec2_is_elsewhere = options.ec2_is_elsewhere,
+                                             .ec2_template = options.ec2_template,
                                              .can_stop = options.can_stop,
                                              .load_balancer = options.load_balancer,
                                              .launch_wait = kLaunchWait,

@@ -13,210 +13,20 @@
 #include "api/groups.h"
 #include "api/numbers.h"
 #include "api/paging.h"
+#include "api/template_versions.h"
 
 namespace escala::api {
 namespace {
 
 constexpr int kTemplatesPerPage = 200;
-constexpr char kMixedMark = '~';  // no name has it
 
-ApiError no_such_template(const std::string& id, const std::string& name) {
-  if (!id.empty())
-    return {"InvalidLaunchTemplateId.NotFound", 400,
-            fmt::format("The specified launch template, with template ID {}, does not exist.", shown(id))};
-  return {"InvalidLaunchTemplateName.NotFoundException", 400,
-          fmt::format("The specified launch template, with template name {}, does not exist.", shown(name))};
-}
-ApiError no_such_version(const state::LaunchTemplate& of, const std::string& version) {
-  return {"InvalidLaunchTemplateId.VersionNotFound", 400,
-          fmt::format("Could not find the specified version {} for the launch template with ID {}.", shown(version),
-                      of.id())};
-}
-
-// --- records
-
-std::variant<state::LaunchTemplate, ApiError> load_template(const Record& record) {
-  auto read = parse<state::LaunchTemplate>(record.key, record.value);
-  if (!read) return from_error(read.error());
-  return std::move(*read);
-}
-
-std::variant<std::vector<state::LaunchTemplate>, ApiError> load_templates(const Context& context) {
-  auto records = context.store.scan(keys::kTemplates);
-  if (!records) return from_error(records.error());
-  std::vector<state::LaunchTemplate> out;
-  for (const Record& record : *records) {
-    ESCALA_API_LOAD(state::LaunchTemplate one, load_template(record));
-    out.push_back(std::move(one));
-  }
-  return out;
-}
-
-struct Loaded {
-  state::LaunchTemplate record;
-  Revision version = 0;
-  TemplateRef at(int number) const { return {record.id(), record.name(), number}; }
-};
-
-// By id or name, exactly one of which is given.
-std::variant<Loaded, ApiError> find_template(const Context& context, const std::string& id, const std::string& name) {
-  if (id.empty() == name.empty())
-    return ApiError{id.empty() ? "MissingParameter" : "InvalidParameterCombination", 400,
-                    "Either a launch template ID or a launch template name must be specified in the request, and not "
-                    "both."};
-  std::string wanted = id;
-  if (id.empty()) {
-    ESCALA_API_LOAD(const std::vector<state::LaunchTemplate> all, load_templates(context));
-    for (const state::LaunchTemplate& each : all)
-      if (each.name() == name) wanted = each.id();
-    if (wanted.empty()) return no_such_template(id, name);
-  }
-  auto record = context.store.get(keys::launch_template(wanted));
-  if (!record) return from_error(record.error());
-  if (!*record) return no_such_template(id, name);
-  ESCALA_API_LOAD(state::LaunchTemplate read, load_template(**record));
-  return Loaded{std::move(read), (*record)->version};
-}
-
-std::variant<std::optional<state::LaunchTemplateVersion>, ApiError> load_version(const Context& context,
-                                                                                 const std::string& id, int number) {
-  const std::string key = keys::launch_template_version(id, number);
-  auto record = context.store.get(key);
-  if (!record) return from_error(record.error());
-  if (!*record) return std::optional<state::LaunchTemplateVersion>();
-  auto read = parse<state::LaunchTemplateVersion>(key, (*record)->value);
-  if (!read) return from_error(read.error());
-  return std::optional(std::move(*read));
-}
-
-// "$Latest", "$Default", "" (the default) or a number; nullopt for anything else.
-std::optional<int> number_of(const state::LaunchTemplate& of, const std::string& version) {
-  if (version.empty() || version == kDefault) return of.default_version();
-  if (version == kLatest) return of.latest_version();
-  const Result<int64_t> number = parse_integer(version);
-  if (!number || *number < 1 || *number > kMaxTemplateVersions) return std::nullopt;
-  return static_cast<int>(*number);
-}
-
-std::variant<state::LaunchTemplateVersion, ApiError> find_version(const Context& context, const Loaded& of,
-                                                                  const std::string& version) {
-  const std::optional<int> number = number_of(of.record, version);
-  if (!number) return no_such_version(of.record, version);
-  ESCALA_API_LOAD(std::optional<state::LaunchTemplateVersion> found, load_version(context, of.record.id(), *number));
-  if (!found) return no_such_version(of.record, version);
-  return std::move(*found);
-}
-
-void put_template(Batch& batch, const Loaded& loaded) {
+void put_template(Batch& batch, const LoadedTemplate& loaded) {
   const std::string key = keys::launch_template(loaded.record.id());
   batch.expect(key, loaded.version).put(key, loaded.record.SerializeAsString());
 }
 
 std::string who(const Context& context) {
   return "arn:aws:iam::000000000000:user/" + (context.caller == nullptr ? "owner" : context.caller->key_id);
-}
-
-// The spec of a version; ValidationError when it cannot be launched.
-std::variant<state::LaunchSpec, ApiError> spec_of_version(const state::LaunchTemplateVersion& version,
-                                                          const TemplateRef& ref) {
-  LaunchTemplateData data;
-  if (!data.ParseFromString(version.api_document()))
-    return from_error({ErrorKind::Invalid, fmt::format("{}: the record cannot be read", spec_id(ref))});
-  Faults faults;
-  LaunchConfiguration configuration = as_configuration(data);
-  configuration.set_launchconfigurationname(spec_id(ref).str());
-  state::LaunchSpec spec = to_spec(configuration, from_us(version.created_at()), "", faults);
-  if (auto failed = failure_of(faults))
-    return validation_error(
-        fmt::format("version {} of launch template {} cannot be launched: {}", ref.version, ref.name, failed->message));
-  return spec;
-}
-
-// --- groups that use a template
-
-// The same, with the policy's types and shares.
-state::LaunchSpec mixed_spec(const state::LaunchSpec& plain, const MixedInstancesPolicy& policy) {
-  MixedInstancesPolicy parts = policy;
-  parts.mutable_launchtemplate()->clear_launchtemplatespecification();
-  state::LaunchSpec spec = plain;
-  spec.set_id(fmt::format("{}{}{:012x}", plain.id(), kMixedMark, name_hash(parts.SerializeAsString()) >> 16U));
-  const auto& overrides = policy.launchtemplate().overrides();
-  for (const LaunchTemplateOverrides& each : overrides) {
-    if (!each.has_weightedcapacity()) continue;
-    state::InstanceWeight& weight = *spec.add_weights();
-    weight.set_instance_type(each.instancetype());
-    weight.set_weight(static_cast<int>(parse_integer(each.weightedcapacity()).value_or(1)));
-  }
-  // Types are nothing to processes: each is one of the first.
-  if (spec.weights_size() > 0) spec.set_instance_type(overrides.Get(0).instancetype());
-  if (!spec.has_ec2()) return spec;
-  state::Ec2Spec& ec2 = *spec.mutable_ec2();
-  ec2.clear_override_types();
-  for (const LaunchTemplateOverrides& each : overrides)
-    if (each.has_instancetype()) ec2.add_override_types(each.instancetype());
-  const InstancesDistribution& shares = policy.instancesdistribution();
-  constexpr int kAll = 100;
-  ec2.set_mixed(true);
-  ec2.set_on_demand_base(shares.ondemandbasecapacity());
-  ec2.set_on_demand_percent(
-      shares.has_ondemandpercentageabovebasecapacity() ? shares.ondemandpercentageabovebasecapacity() : kAll);
-  if (shares.has_spotmaxprice()) ec2.set_spot_price(shares.spotmaxprice());
-  return spec;
-}
-
-// What the group launches of this version: the spec itself, or with its policy, made where it is not there yet.
-std::variant<state::LaunchSpec, ApiError> spec_for(const Context& context, const GroupDocument& document,
-                                                   state::LaunchSpec plain, Batch& batch) {
-  if (!document.has_mixedinstancespolicy()) return plain;
-  state::LaunchSpec mixed = mixed_spec(plain, document.mixedinstancespolicy());
-  const std::string key = keys::spec(LaunchSpecId(mixed.id()));
-  auto record = context.store.get(key);
-  if (!record) return from_error(record.error());
-  const bool planned = std::any_of(batch.writes.begin(), batch.writes.end(),
-                                   [&](const Batch::Write& write) { return write.key == key; });
-  if (!*record && !planned) batch.expect(key, 0).put(key, mixed.SerializeAsString());
-  return mixed;
-}
-
-// Groups that follow $Latest or $Default launch what these mean now; so does the way back of a group whose instance
-// refresh is under way.
-// `fresh`: the version at hand, which may not be in the store yet.
-Failure follow(const Context& context, const Loaded& changed, const state::LaunchTemplateVersion& fresh, Batch& batch) {
-  const auto spec_of = [&](int number) -> std::variant<state::LaunchSpec, ApiError> {
-    if (number == fresh.number()) return spec_of_version(fresh, changed.at(number));
-    ESCALA_API_LOAD(const state::LaunchTemplateVersion version, find_version(context, changed, std::to_string(number)));
-    return spec_of_version(version, changed.at(number));
-  };
-  ESCALA_API_LOAD(std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
-  for (LoadedGroup& loaded : groups) {
-    bool moved = false;
-    const auto move = [&](LaunchSpecRef& spec, bool& agent_expected) -> Failure {
-      const auto ref = template_of(spec.id);
-      if (!ref || ref->id != changed.record.id()) return std::nullopt;
-      const auto wanted = selected(loaded.document, spec);
-      if (!wanted || !follows(*wanted)) return std::nullopt;
-      const int number = number_of(changed.record, wanted->version()).value_or(0);
-      if (number == ref->version) return std::nullopt;
-      auto found = spec_of(number);
-      if (auto* error = std::get_if<ApiError>(&found))
-        return ApiError{"InvalidParameterValue", 400,
-                        fmt::format("AutoScalingGroup {} follows {} of this launch template: {}", loaded.group.name,
-                                    wanted->version(), error->message)};
-      ESCALA_API_LOAD(const state::LaunchSpec launched,
-                      spec_for(context, loaded.document, std::get<state::LaunchSpec>(std::move(found)), batch));
-      Group as_used;
-      use_spec(launched, as_used);
-      spec = as_used.spec;
-      if (!as_used.agent_expected) agent_expected = false;
-      moved = true;
-      return std::nullopt;
-    };
-    ESCALA_API_TRY(move(loaded.group.spec, loaded.group.agent_expected));
-    auto& refresh = loaded.group.refresh;
-    if (refresh && refresh->previous) ESCALA_API_TRY(move(*refresh->previous, refresh->previous_agent_expected));
-    if (moved) put(batch, loaded);
-  }
-  return std::nullopt;
 }
 
 // --- telling
@@ -248,9 +58,24 @@ void from_record(const state::LaunchTemplate& of, const state::LaunchTemplateVer
 
 // --- making
 
+// Groups that follow the template launch what it means now. `fresh`: the version at hand, which may not be in the store
+// yet.
+Failure follow(const Context& context, const LoadedTemplate& changed, const state::LaunchTemplateVersion& fresh,
+               Batch& batch) {
+  const auto spec_of = [&](int number, const GroupDocument&) -> std::variant<state::LaunchSpec, ApiError> {
+    if (number == fresh.number()) return spec_of_version(fresh, changed.at(number));
+    ESCALA_API_LOAD(const state::LaunchTemplateVersion version, find_version(context, changed, std::to_string(number)));
+    return spec_of_version(version, changed.at(number));
+  };
+  const auto number_now = [&](const std::string& version) { return number_of(changed.record, version).value_or(0); };
+  ESCALA_API_LOAD([[maybe_unused]] const int moved,
+                  move_followers(context, {changed.record.id(), number_now, spec_of}, batch));
+  return std::nullopt;
+}
+
 // Writes the next version. Its spec too, where it is whole; a template may be a base for others that are.
-Failure add_version(const Context& context, Loaded& of, const LaunchTemplateData& data, const std::string& description,
-                    Batch& batch, state::LaunchTemplateVersion& made) {
+Failure add_version(const Context& context, LoadedTemplate& of, const LaunchTemplateData& data,
+                    const std::string& description, Batch& batch, state::LaunchTemplateVersion& made) {
   const int number = of.record.last_number() + 1;
   if (number > kMaxTemplateVersions)
     return ApiError{"LaunchTemplateVersionLimitExceeded", 400,
@@ -290,7 +115,7 @@ Failure create_template(const Context& context, const CreateLaunchTemplateReques
     if (all.size() >= kMaxLaunchTemplates)
       return ApiError{"LaunchTemplateLimitExceeded", 400,
                       fmt::format("this manager has {} launch templates, the most it takes", kMaxLaunchTemplates)};
-    Loaded made;
+    LoadedTemplate made;
     Random random(context.seed());
     made.record.set_id(ec2_id("lt", random));
     made.record.set_name(request.launchtemplatename());
@@ -317,7 +142,8 @@ Failure create_version(const Context& context, const CreateLaunchTemplateVersion
                        CreateLaunchTemplateVersionResult& result) {
   return change(context, [&](Batch& batch) -> Failure {
     result.Clear();
-    ESCALA_API_LOAD(Loaded loaded, find_template(context, request.launchtemplateid(), request.launchtemplatename()));
+    ESCALA_API_LOAD(LoadedTemplate loaded,
+                    find_template(context, request.launchtemplateid(), request.launchtemplatename()));
     if (request.has_clienttoken() && loaded.record.version_token() == request.clienttoken()) {  // asked again
       ESCALA_API_LOAD(const state::LaunchTemplateVersion before, find_version(context, loaded, std::string(kLatest)));
       from_record(loaded.record, before, *result.mutable_launchtemplateversion());
@@ -343,7 +169,8 @@ Failure modify_template(const Context& context, const ModifyLaunchTemplateReques
                         ModifyLaunchTemplateResult& result) {
   return change(context, [&](Batch& batch) -> Failure {
     result.Clear();
-    ESCALA_API_LOAD(Loaded loaded, find_template(context, request.launchtemplateid(), request.launchtemplatename()));
+    ESCALA_API_LOAD(LoadedTemplate loaded,
+                    find_template(context, request.launchtemplateid(), request.launchtemplatename()));
     if (!request.has_defaultversion())
       return ApiError{"MissingParameter", 400, "SetDefaultVersion: missing; expected the number of a version"};
     ESCALA_API_LOAD(const state::LaunchTemplateVersion version,
@@ -393,7 +220,7 @@ Failure delete_template(const Context& context, const DeleteLaunchTemplateReques
                         DeleteLaunchTemplateResult& result) {
   return change(context, [&](Batch& batch) -> Failure {
     result.Clear();
-    ESCALA_API_LOAD(const Loaded loaded,
+    ESCALA_API_LOAD(const LoadedTemplate loaded,
                     find_template(context, request.launchtemplateid(), request.launchtemplatename()));
     ESCALA_API_LOAD(const std::vector<state::LaunchTemplateVersion> versions,
                     load_versions(context, loaded.record.id()));
@@ -417,7 +244,8 @@ Failure delete_versions(const Context& context, const DeleteLaunchTemplateVersio
                         DeleteLaunchTemplateVersionsResult& result) {
   return change(context, [&](Batch& batch) -> Failure {
     result.Clear();
-    ESCALA_API_LOAD(Loaded loaded, find_template(context, request.launchtemplateid(), request.launchtemplatename()));
+    ESCALA_API_LOAD(LoadedTemplate loaded,
+                    find_template(context, request.launchtemplateid(), request.launchtemplatename()));
     std::set<int> gone;
     for (const std::string& text : request.versions()) {
       const std::optional<int> number = number_of(loaded.record, text);
@@ -465,10 +293,10 @@ Failure describe_templates(const Context& context, const DescribeLaunchTemplates
   ESCALA_API_LOAD(const std::string after, page_start(context, kOperation, request));
   // Who names one that is not there is told so.
   for (const std::string& id : request.launchtemplateids()) {
-    ESCALA_API_LOAD(const Loaded there, find_template(context, id, ""));
+    ESCALA_API_LOAD(const LoadedTemplate there, find_template(context, id, ""));
   }
   for (const std::string& name : request.launchtemplatenames()) {
-    ESCALA_API_LOAD(const Loaded there, find_template(context, "", name));
+    ESCALA_API_LOAD(const LoadedTemplate there, find_template(context, "", name));
   }
   ESCALA_API_TRY(known_filters(request.filters(), {"launch-template-name", "create-time", "tag-key"}));
   ESCALA_API_LOAD(const std::vector<state::LaunchTemplate> all, load_templates(context));
@@ -517,7 +345,7 @@ Failure describe_newest(const Context& context, const DescribeLaunchTemplateVers
 
 Failure describe_one(const Context& context, const DescribeLaunchTemplateVersionsRequest& request,
                      std::vector<LaunchTemplateVersion>& out) {
-  ESCALA_API_LOAD(const Loaded loaded,
+  ESCALA_API_LOAD(const LoadedTemplate loaded,
                   find_template(context, request.launchtemplateid(), request.launchtemplatename()));
   for (const std::string& text : request.versions()) {
     ESCALA_API_LOAD(const state::LaunchTemplateVersion found, find_version(context, loaded, text));
@@ -573,135 +401,6 @@ std::vector<Action> template_actions() {
                               row("DescribeLaunchTemplateVersions", kReads, describe_versions)};
   for (Action& action : rows) action.parameter_codes = true;
   return rows;
-}
-
-// --- what groups need
-
-std::optional<TemplateRef> template_of(const LaunchSpecId& spec) {
-  const std::string& text = spec.str();
-  const size_t first = text.find(':'), last = text.rfind(':');
-  if (first == std::string::npos || first == last) return std::nullopt;
-  const size_t end = std::min(text.find(kMixedMark, last), text.size());
-  const Result<int64_t> number = parse_integer(text.substr(last + 1, end - last - 1));
-  if (!number || *number < 1 || *number > kMaxTemplateVersions) return std::nullopt;
-  return TemplateRef{text.substr(0, first), text.substr(first + 1, last - first - 1), static_cast<int>(*number)};
-}
-
-LaunchSpecId spec_id(const TemplateRef& ref) {
-  return LaunchSpecId(fmt::format("{}:{}:{}", ref.id, ref.name, ref.version));
-}
-
-namespace {
-
-// `loaded.document` says with which policy, if any.
-Failure launch_template(const Context& context, const LaunchTemplateSpecification& wanted, LoadedGroup& loaded,
-                        Batch& batch) {
-  const auto as_validation = [](ApiError error) { return validation_error(std::move(error.message)); };
-  auto found = find_template(context, wanted.launchtemplateid(), wanted.launchtemplatename());
-  if (auto* error = std::get_if<ApiError>(&found)) return as_validation(std::move(*error));
-  const Loaded& of = std::get<Loaded>(found);
-  auto version = find_version(context, of, wanted.version());
-  if (auto* error = std::get_if<ApiError>(&version)) return as_validation(std::move(*error));
-  const TemplateRef ref = of.at(std::get<state::LaunchTemplateVersion>(version).number());
-  // Tells why, where it is not whole.
-  ESCALA_API_LOAD(state::LaunchSpec whole, spec_of_version(std::get<state::LaunchTemplateVersion>(version), ref));
-  ESCALA_API_TRY(use_spec(context, whole.id(), loaded.group, batch));
-  if (loaded.document.has_mixedinstancespolicy()) {
-    ESCALA_API_LOAD(const state::LaunchSpec mixed, spec_for(context, loaded.document, std::move(whole), batch));
-    use_spec(mixed, loaded.group);
-  }
-  // What $Latest and $Default are may not change while the group begins to follow them.
-  batch.expect(keys::launch_template(of.record.id()), of.version);
-  loaded.document.clear_previouslaunchtemplate();
-  from_template(ref, *loaded.document.mutable_launchtemplate());
-  loaded.document.mutable_launchtemplate()->set_version(wanted.version().empty() ? std::string(kDefault)
-                                                                                 : wanted.version());
-  return std::nullopt;
-}
-
-}  // namespace
-
-Failure use_template(const Context& context, const LaunchTemplateSpecification& wanted, LoadedGroup& loaded,
-                     Batch& batch) {
-  loaded.document.clear_mixedinstancespolicy();
-  return launch_template(context, wanted, loaded, batch);
-}
-
-namespace {
-
-// All types have a weight, or none, as in AWS: what the others would count for is not to be guessed.
-Failure check_weights(const MixedInstancesPolicy& policy) {
-  const auto& overrides = policy.launchtemplate().overrides();
-  int weighted = 0;
-  std::set<std::string_view> types;
-  for (int i = 0; i < overrides.size(); ++i) {
-    const LaunchTemplateOverrides& each = overrides[i];
-    if (!each.has_weightedcapacity()) continue;
-    ++weighted;
-    const std::string where = fmt::format("MixedInstancesPolicy.LaunchTemplate.Overrides[{}]", i);
-    const Result<int64_t> weight = parse_integer(each.weightedcapacity());
-    if (!weight || *weight < 1 || *weight > kMaxWeight)
-      return validation_error(fmt::format("{}.WeightedCapacity is '{}', expected a whole number from 1 to {}", where,
-                                          shown(each.weightedcapacity()), kMaxWeight));
-    if (!each.has_instancetype())
-      return validation_error(fmt::format("{} has a WeightedCapacity and no InstanceType", where));
-    if (!types.insert(each.instancetype()).second)
-      return validation_error(fmt::format("{}: instance type {} is given twice", where, shown(each.instancetype())));
-  }
-  if (weighted > 0 && weighted < overrides.size())
-    return validation_error(
-        fmt::format("MixedInstancesPolicy.LaunchTemplate.Overrides: {} of {} have a WeightedCapacity; expected all of "
-                    "them, or none",
-                    weighted, overrides.size()));
-  return std::nullopt;
-}
-
-}  // namespace
-
-Failure use_mixed(const Context& context, const MixedInstancesPolicy& wanted, LoadedGroup& loaded, Batch& batch) {
-  MixedInstancesPolicy& policy = *loaded.document.mutable_mixedinstancespolicy();
-  LaunchTemplateSpecification source = loaded.document.launchtemplate();
-  if (wanted.launchtemplate().has_launchtemplatespecification())
-    source = wanted.launchtemplate().launchtemplatespecification();
-  if (source.launchtemplateid().empty() && source.launchtemplatename().empty())
-    return validation_error("MixedInstancesPolicy: LaunchTemplate.LaunchTemplateSpecification is missing");
-  // As it is kept, a template has both: the id alone says which.
-  if (!wanted.launchtemplate().has_launchtemplatespecification()) source.clear_launchtemplatename();
-  if (wanted.has_launchtemplate()) *policy.mutable_launchtemplate() = wanted.launchtemplate();
-  policy.mutable_launchtemplate()->clear_launchtemplatespecification();
-  ESCALA_API_TRY(check_weights(policy));
-  if (wanted.has_instancesdistribution())
-    policy.mutable_instancesdistribution()->MergeFrom(wanted.instancesdistribution());
-  return launch_template(context, source, loaded, batch);
-}
-
-bool follows(const LaunchTemplateSpecification& wanted) {
-  return wanted.version().empty() || wanted.version() == kLatest || wanted.version() == kDefault;
-}
-
-std::optional<LaunchTemplateSpecification> selected(const GroupDocument& document, const LaunchSpecRef& spec) {
-  const auto ref = template_of(spec.id);
-  if (!ref) return std::nullopt;
-  const auto is_of = [&](const LaunchTemplateSpecification& wanted) {
-    return wanted.launchtemplateid() == ref->id &&
-           (follows(wanted) || wanted.version() == std::to_string(ref->version));
-  };
-  if (document.has_launchtemplate() && is_of(document.launchtemplate())) return document.launchtemplate();
-  if (document.has_previouslaunchtemplate() && is_of(document.previouslaunchtemplate()))
-    return document.previouslaunchtemplate();
-  LaunchTemplateSpecification out;
-  from_template(*ref, out);
-  return out;
-}
-
-void from_template(const TemplateRef& ref, LaunchTemplateSpecification& to) {
-  to.set_launchtemplateid(ref.id);
-  to.set_launchtemplatename(ref.name);
-  to.set_version(std::to_string(ref.version));
-}
-
-void from_template(const GroupDocument& document, const LaunchSpecRef& spec, LaunchTemplateSpecification& to) {
-  if (const auto wanted = selected(document, spec)) to = *wanted;
 }
 
 }  // namespace escala::api

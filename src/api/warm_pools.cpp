@@ -3,6 +3,7 @@
 
 #include "api/actions.h"
 #include "api/convert.h"
+#include "api/groups.h"
 #include "api/paging.h"
 #include "api/upkeep.pb.h"
 #include "engine/lifecycle.h"
@@ -16,12 +17,8 @@ constexpr int kInstancesPerPage = 50;
 // EC2 stops no Spot instance of a one-time request, and hibernates only what was launched for it. Templates of EC2's
 // own say that themselves.
 Failure check_can_rest(const Context& context, const Group& group, PoolState state) {
-  const std::string key = keys::spec(group.spec.id);
-  const auto record = context.store.get(key);
-  if (!record) return from_error(record.error());
-  if (!*record) return std::nullopt;
-  const auto spec = parse<state::LaunchSpec>(key, (*record)->value);
-  if (!spec) return from_error(spec.error());
+  ESCALA_API_LOAD(const std::optional<state::LaunchSpec> spec, load_spec(context, group.spec.id, Batch()));
+  if (!spec) return std::nullopt;
   const state::Ec2Spec& ec2 = spec->ec2();
   if (ec2.spot() || ec2.mixed())
     return validation_error(fmt::format(

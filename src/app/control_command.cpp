@@ -28,6 +28,7 @@
 #include <string>
 #include <thread>
 
+#include "api/ec2_templates.h"
 #include "api/server.h"
 #include "app/aws_profile.h"
 #include "app/children.h"
@@ -281,6 +282,17 @@ int run(const Wanted& wanted) {
     helper_options.balancer_period = kTargetGroupPeriod;
   }
   helper_options.history = kept;
+  if (chosen->ec2.driver) {
+    server_options.ec2_template = ec2_template_of(chosen->ec2.driver);
+    helper_options.ec2_templates = [context = api::Context{.store = **store,
+                                                           .live = live,
+                                                           .clock = clock,
+                                                           .ec2_template = server_options.ec2_template,
+                                                           .no_changes = [&] { return clock_check.fault(); }},
+                                    follower = std::make_shared<api::Ec2TemplateFollower>()] {
+      follower->round(context);
+    };
+  }
   const auto helpers = start_helpers(**store, clock, std::move(helper_options));
   if (!helpers.ok()) return fail(helpers.error());
 

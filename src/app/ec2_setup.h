@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "api/context.h"
 #include "app/agent_door.h"
 #include "app/join_secret.h"
 #include "app/target_groups.h"
@@ -33,6 +34,9 @@ struct Ec2Setup {
 // Invalid, with what was expected, when a setting is missing; credentials are looked for at the first call.
 Result<Ec2Setup> make_ec2(const Ec2Wanted& wanted, const std::string& state_dir, const std::string& agent_path,
                           std::shared_ptr<const Clock> clock);
+// How the API looks launch templates up.
+std::function<Result<api::Ec2TemplateVersion>(const api::LaunchTemplateSpecification&)> ec2_template_of(
+    std::shared_ptr<Ec2Driver> driver);
 // The driver alone, for the doctor.
 Result<std::shared_ptr<Ec2Driver>> make_ec2_driver(const AwsSettings& settings, std::shared_ptr<const Clock> clock);
 

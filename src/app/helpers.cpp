@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/ec2_templates.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "notify/courier.h"
@@ -91,6 +92,7 @@ Result<std::unique_ptr<Helpers>> start_helpers(Store& store, const SystemClock& 
     const auto keeper = std::make_shared<traffic::Keeper>(store, std::move(options.balancer));
     threads->run(options.balancer_period, [keeper, &clock] { keeper->tend(clock.now()); });
   }
+  if (options.ec2_templates) threads->run(api::kEc2TemplatePeriod, std::move(options.ec2_templates));
   return std::unique_ptr<Helpers>(std::move(threads));
 }
 

@@ -1,8 +1,9 @@
 // The threads beside control's loop: one keeps the load balancer as the groups are (traffic/keeper), one delivers
-// notifications (notify/courier), one writes the metric history (history/). Each can be missing without anything else
-// noticing.
+// notifications (notify/courier), one writes the metric history (history/), one follows launch templates that are in
+// EC2 (api/ec2_templates). Each can be missing without anything else noticing.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,7 @@ struct HelperOptions {
   std::unique_ptr<traffic::Balancer> balancer;  // null = no load balancer
   Duration balancer_period{500ms};
   history::History* history = nullptr;
+  std::function<void()> ec2_templates;  // a round that follows launch templates of EC2; null = none are there
 };
 
 class Helpers {

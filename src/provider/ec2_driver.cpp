@@ -628,10 +628,11 @@ Result<Ec2Driver::Template> Ec2Driver::pin(const std::string& id, const std::str
   const XmlElement data = items.front().child("launchTemplateData");
   return Template{items.front().get("launchTemplateId"),
                   items.front().get("launchTemplateName"),
-                  items.front().get("versionNumber"),
+                  std::atoi(items.front().get("versionNumber").c_str()),
                   data.get("imageId"),
                   data.get("instanceType"),
-                  base64_decoded(data.get("userData"))};
+                  base64_decoded(data.get("userData")),
+                  parse_iso8601(items.front().get("createTime")).value_or(TimePoint{})};
 }
 
 Result<Ec2Driver::Capacity> Ec2Driver::capacity_of(const std::string& instance_type) {

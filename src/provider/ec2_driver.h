@@ -65,9 +65,11 @@ class Ec2Driver final : public Driver {
   // For the API, when somebody names subnets or a template: subnet id -> zone.
   Result<std::map<std::string, ZoneName>> zones_of(const std::vector<std::string>& subnets);
   struct Template {
-    std::string id, name, version;  // version: a number
+    std::string id, name;
+    int version = 0;
     std::string image_id, instance_type;
     std::string user_data;  // not base64
+    TimePoint created_at;
   };
   // version: a number, "$Latest", "$Default" or empty (= $Default).
   Result<Template> pin(const std::string& id, const std::string& name, const std::string& version);

@@ -79,8 +79,8 @@ TEST_F(Ec2Test, AsksForEverythingTheSpecNames) {
 TEST_F(Ec2Test, PinsTemplatesAndLaunchesFromThem) {
   ec2_.tell("template", R"({"id": "lt-1", "name": "web", "data": {"ImageId": "ami-11", "InstanceType": "m5.large"}})");
   ec2_.tell("template", R"({"id": "lt-1", "name": "web", "data": {"ImageId": "ami-22", "InstanceType": "c5.large"}})");
-  EXPECT_EQ(driver_.pin("", "web", "$Latest")->version, "2");
-  EXPECT_EQ(driver_.pin("lt-1", "", "")->version, "1");
+  EXPECT_EQ(driver_.pin("", "web", "$Latest")->version, 2);
+  EXPECT_EQ(driver_.pin("lt-1", "", "")->version, 1);
   EXPECT_EQ(driver_.pin("lt-1", "", "2")->image_id, "ami-22");
   EXPECT_FALSE(driver_.pin("", "nobody", "").ok());
   ProviderRequest request = launch_request("t1");

@@ -206,6 +206,52 @@ def subnets_templates_and_shares(bin_dir):
         assert (one["type"], one["zone"], one["params"]["LaunchTemplate.Version"]) == ("m5.large", "test-1c", "1"), one
 
 
+def templates_that_are_in_ec2_are_launched_and_followed(bin_dir):
+    with Ec2(run=True) as ec2, ec2.manager(bin_dir) as manager:
+        def version(image):
+            ec2.ask("template", {"id": "lt-0123456789abcdef0", "name": "web-template",
+                                 "data": {"ImageId": image, "InstanceType": "m5.large",
+                                          "UserData": base64.b64encode(USERS_OWN.encode()).decode()}})
+
+        def launched_of():
+            return sorted(i["params"]["LaunchTemplate.Version"] for i in ec2.living())
+        version("ami-1")
+        refused = None
+        try:
+            manager.api("CreateAutoScalingGroup", AutoScalingGroupName="web", MinSize=1, MaxSize=3,
+                        AvailabilityZones=["test-1a"], LaunchTemplate={"LaunchTemplateName": "nobodys"})
+        except ApiError as error:
+            refused = str(error)
+        assert refused and "launch template nobodys is not kept here, and EC2 answers" in refused, refused
+        manager.api("CreateAutoScalingGroup", AutoScalingGroupName="web", MinSize=1, MaxSize=3,
+                    VPCZoneIdentifier="subnet-00000000,subnet-00000001",
+                    LaunchTemplate={"LaunchTemplateName": "web-template", "Version": "$Latest"})
+        first = wait_for("one whose agent reports", lambda: in_service(manager, "web"), 60)[0]
+        assert first["LaunchTemplate"]["Version"] == "1", first
+        made = ec2.living()[0]
+        assert made["params"]["LaunchTemplate.LaunchTemplateId"] == "lt-0123456789abcdef0", made
+        assert made["params"]["SubnetId"] in ("subnet-00000000", "subnet-00000001"), made
+        wait_for("the template's own script", lambda: os.path.exists(os.path.join(ec2.directory, made["id"], "own")))
+        # A refresh asks at once what $Latest is; so does a manager that starts; else the next round does.
+        version("ami-2")
+        manager.api("StartInstanceRefresh", AutoScalingGroupName="web")
+        wait_for("one of the second version", lambda: launched_of() == ["2"] and in_service(manager, "web"), 90)
+        version("ami-3")
+        os.kill(manager.child("control"), signal.SIGKILL)
+
+        def follows():
+            try:
+                return manager.api("DescribeAutoScalingGroups", AutoScalingGroupNames=["web"])
+            except (OSError, http.client.HTTPException):
+                return None
+        told = wait_for("control again", follows, 30)["AutoScalingGroups"][0]
+        assert told["LaunchTemplate"]["Version"] == "$Latest", told
+        wait_for("the log of the follower",
+                 lambda: "$Latest is version 3 now; groups that launch it: 1" in open(manager.log, errors="replace").read(), 30)
+        manager.api("SetDesiredCapacity", AutoScalingGroupName="web", DesiredCapacity=2)
+        wait_for("one of the third", lambda: launched_of() == ["2", "3"] and len(in_service(manager, "web")) == 2, 60)
+
+
 def sizes_are_units_where_types_have_weights(bin_dir):
     with Ec2() as ec2, ec2.manager(bin_dir) as manager:
         manager.api("CreateLaunchTemplate", LaunchTemplateName="web",
@@ -401,6 +447,7 @@ def target_groups_follow_the_group(bin_dir):
 
 if __name__ == "__main__":
     main([a_fleet_finds_home_and_follows_its_load, agents_come_home_over_tls, a_warm_pool_rests_stopped, an_instance_that_never_reports_is_replaced,
-          other_zones_and_types_take_over, subnets_templates_and_shares, sizes_are_units_where_types_have_weights,
+          other_zones_and_types_take_over, subnets_templates_and_shares,
+          templates_that_are_in_ec2_are_launched_and_followed, sizes_are_units_where_types_have_weights,
           it_carries_on_where_it_died,
           target_groups_follow_the_group, the_doctor_says_what_to_mend, signatures_are_what_botocore_makes, motos_ec2_is_driven_too])

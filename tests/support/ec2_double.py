@@ -453,6 +453,7 @@ class World:
                 lower = {"ImageId": "imageId", "InstanceType": "instanceType", "UserData": "userData"}
                 return {"launchTemplateVersionSet": [{
                     "launchTemplateId": key, "launchTemplateName": template["name"], "versionNumber": n,
+                    "createTime": iso(self.now() - 3600),
                     "launchTemplateData": {lower[k]: v for k, v in data.items() if k in lower}}]}
         return {}
 
@@ -704,6 +705,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 asked = json.loads(body)
                 template = world.templates.setdefault(asked["id"], {"name": asked["name"], "default": 1, "versions": {}})
                 template["versions"][len(template["versions"]) + 1] = asked["data"]
+                template["default"] = asked.get("default", template["default"])
             elif self.path == "/_double/expire":
                 for key in world.keys.values():
                     key["expired"] = True
