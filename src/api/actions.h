@@ -30,6 +30,7 @@ struct Action {
   Role role = Role::Read;
   bool listing = false;          // names no group: answers about those that the caller sees
   bool owner_only = false;       // over the unix socket only
+  bool ec2s_own = false;         // where instances are EC2's, EC2 answers (Context::ec2_answer)
   bool parameter_codes = false;  // MissingParameter and InvalidParameterValue where others say ValidationError
 };
 

@@ -9,6 +9,7 @@
 
 #include "api/autoscaling.pb.h"
 #include "api/errors.h"
+#include "api/form.h"
 #include "api/node.h"
 #include "base/random.h"
 #include "base/time.h"
@@ -59,6 +60,8 @@ struct Context {
   // Looks a launch template up in EC2, and waits for its answer; null: the instances are not EC2's. Invalid and
   // NotFound: EC2 has no such version.
   std::function<Result<Ec2TemplateVersion>(const LaunchTemplateSpecification&)> ec2_template;
+  // Asks EC2 for one of its own clients here: the members of its answer, as XML; null likewise.
+  std::function<std::variant<std::string, ApiError>(std::string_view action, const Parameters&)> ec2_answer;
   bool can_stop = false;                            // the provider can stop instances, keep them and start them again
   LoadBalancer load_balancer = LoadBalancer::None;  // that groups can be attached to
   Duration launch_wait{0};                          // how long LaunchInstances may wait for the provider's answer

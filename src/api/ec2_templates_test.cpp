@@ -241,7 +241,8 @@ TEST_F(BeginToLaunch, WhoDeletesALaunchConfigurationMeanwhileIsRefused) {
 }
 
 TEST_F(BeginToLaunch, WhoDeletesALaunchTemplateMeanwhileIsRefused) {
-  ask("CreateLaunchTemplate", R"({"LaunchTemplateName":"web","LaunchTemplateData":{"UserData":"IyEvYmluL3NoCiMgMQo="}})");
+  ask("CreateLaunchTemplate",
+      R"({"LaunchTemplateName":"web","LaunchTemplateData":{"UserData":"IyEvYmluL3NoCiMgMQo="}})");
   EXPECT_THAT(overtaken("DeleteLaunchTemplate", R"({"LaunchTemplateName":"web"})",
                         [&] {
                           EXPECT_EQ(

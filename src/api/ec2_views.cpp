@@ -34,8 +34,7 @@ const std::string& vpc_id() {
 Failure ours_to_tell(const Context& context) {
   if (!context.ec2_is_elsewhere) return std::nullopt;
   return ApiError{"UnsupportedOperation", 400,
-                  "The instances of this manager are EC2's own: ask EC2's endpoint (--endpoint-url is of Auto Scaling "
-                  "and CloudWatch alone here)"};
+                  "The instances of this manager are EC2's own: it passes this on only in EC2's own protocol"};
 }
 
 // --- instances
@@ -329,7 +328,7 @@ std::vector<Action> ec2_view_actions() {
                               row("DescribeImages", kReads, describe_images),
                               row("DescribeSecurityGroups", kReads, describe_security_groups),
                               row("DescribeKeyPairs", kReads, describe_key_pairs)};
-  for (Action& action : rows) action.parameter_codes = true;
+  for (Action& action : rows) action.parameter_codes = action.ec2s_own = true;
   return rows;
 }
 

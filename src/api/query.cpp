@@ -273,6 +273,23 @@ Failure before(const Context& context, const Action& action, const Faults& fault
   return failure_of(action, faults);
 }
 
+// EC2's answer, in our envelope. What EC2 knows belongs to no group, so that it takes a grant on all of them.
+Answer passed_on(const Context& context, const Service& service, const Action& action, const Parameters& parameters,
+                 const std::string& request_id) {
+  Failure failed = before(context, action, {});
+  if (!failed && context.caller != nullptr && !context.caller->may_everywhere(Role::Read))
+    failed = {"UnauthorizedOperation", 403, "You are not authorized: EC2 is asked for who may read of all groups"};
+  if (failed) return error_xml(service, *failed, request_id);
+  Parameters own;
+  for (const auto& each : parameters)
+    if (each.first != "Action" && each.first != "Version") own.push_back(each);
+  auto members = context.ec2_answer(action.name, own);
+  if (const auto* error = std::get_if<ApiError>(&members)) return error_xml(service, *error, request_id);
+  std::string text = before_members(service, action, request_id) + std::get<std::string>(members);
+  append_after_members(text, service, action, request_id);
+  return xml_answer(200, std::move(text));
+}
+
 }  // namespace
 
 Answer with_hints(Answer answer, const ApiError& error) {
@@ -348,6 +365,7 @@ Answer query(const Context& shared, const Head& head, const std::string& body, b
     return error_xml(*service, wrong_version(version), request_id);
   const Action* action = service->find(*name);
   if (action == nullptr) return error_xml(*service, no_such_operation(*service, *name), request_id);
+  if (action->ec2s_own && context.ec2_answer) return passed_on(context, *service, *action, *parameters, request_id);
 
   auto arranged = arrange(*parameters, *action->request->GetDescriptor(), service->lists);
   if (auto* error = std::get_if<ApiError>(&arranged)) return error_xml(*service, *error, request_id);

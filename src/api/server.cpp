@@ -482,6 +482,7 @@ Server::Server(Store& store, LiveTable& live, const Clock& clock, ServerOptions 
                                              .history = options.history,
                                              .ec2_is_elsewhere = options.ec2_is_elsewhere,
                                              .ec2_template = options.ec2_template,
+                                             .ec2_answer = options.ec2_answer,
                                              .can_stop = options.can_stop,
                                              .load_balancer = options.load_balancer,
                                              .launch_wait = kLaunchWait,

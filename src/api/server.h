@@ -35,10 +35,11 @@ struct ServerOptions {
   std::string audit_dir;                 // where the audit log is; empty = none is kept
   GateOptions gate = {};
   bool allow_unsigned_loopback = false;
-  history::History* history = nullptr;  // must outlive the server; null: no metrics are kept
-  bool can_stop = false;                // api::Context's
-  bool ec2_is_elsewhere = false;        // instances are EC2's: EC2's Describe operations are not answered
-  std::function<Result<Ec2TemplateVersion>(const LaunchTemplateSpecification&)> ec2_template;  // api::Context's
+  history::History* history = nullptr;              // must outlive the server; null: no metrics are kept
+  bool can_stop = false;                            // api::Context's
+  bool ec2_is_elsewhere = false;                    // likewise
+  decltype(Context::ec2_template) ec2_template;     // likewise
+  decltype(Context::ec2_answer) ec2_answer;         // likewise
   LoadBalancer load_balancer = LoadBalancer::None;  // that traffic sources can be attached to
   std::vector<std::string> host_names;  // besides localhost, 127.0.0.1 and [::1], which names a Host field may have
   // Asked before each operation that changes something: why none may now (ServiceUnavailable); null: all may.

@@ -283,7 +283,11 @@ int run(const Wanted& wanted) {
   }
   helper_options.history = kept;
   if (chosen->ec2.driver) {
-    server_options.ec2_template = ec2_template_of(chosen->ec2.driver);
+    const auto asker = chosen->ec2.asker;
+    server_options.ec2_template = [asker](const auto& named) { return asker->find(named); };
+    server_options.ec2_answer = [asker](std::string_view action, const api::Parameters& parameters) {
+      return asker->answer(action, parameters);
+    };
     helper_options.ec2_templates = [context = api::Context{.store = **store,
                                                            .live = live,
                                                            .clock = clock,

@@ -53,18 +53,6 @@ Result<std::shared_ptr<Ec2Driver>> make_ec2_driver(const AwsSettings& settings, 
   return std::make_shared<Ec2Driver>(options_of(settings, std::move(clock)));
 }
 
-std::function<Result<api::Ec2TemplateVersion>(const api::LaunchTemplateSpecification&)> ec2_template_of(
-    std::shared_ptr<Ec2Driver> driver) {
-  return [driver =
-              std::move(driver)](const api::LaunchTemplateSpecification& wanted) -> Result<api::Ec2TemplateVersion> {
-    ESCALA_ASSIGN(Ec2Driver::Template found,
-                  driver->pin(wanted.launchtemplateid(), wanted.launchtemplatename(), wanted.version()));
-    return api::Ec2TemplateVersion{std::move(found.id),       std::move(found.name),     found.version,
-                                   found.created_at,          std::move(found.image_id), std::move(found.instance_type),
-                                   std::move(found.user_data)};
-  };
-}
-
 Result<Ec2Setup> make_ec2(const Ec2Wanted& wanted, const std::string& state_dir, const std::string& agent_path,
                           std::shared_ptr<const Clock> clock) {
   ESCALA_ASSIGN(const AwsSettings settings, find_settings(process_environment(), wanted.region, wanted.profile));
@@ -99,6 +87,7 @@ Result<Ec2Setup> make_ec2(const Ec2Wanted& wanted, const std::string& state_dir,
     log_info("ec2", "agents are fetched from port {}, SHA-256 {}", out.door->port(), out.door->sha256());
   }
   ESCALA_ASSIGN(out.target_groups, make_target_groups(settings, options.http, options.credentials, options.clock));
+  out.asker = std::make_shared<Ec2Asker>(options);
   out.driver = std::make_shared<Ec2Driver>(std::move(options));
   log_info("ec2", "region {}, endpoint {}", settings.region, settings.endpoint("ec2"));
   return out;

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "api/context.h"
 #include "app/agent_door.h"
+#include "app/ec2_asker.h"
 #include "app/join_secret.h"
 #include "app/target_groups.h"
 #include "base/time.h"
@@ -26,6 +26,7 @@ struct Ec2Wanted {
 
 struct Ec2Setup {
   std::shared_ptr<Ec2Driver> driver;
+  std::shared_ptr<Ec2Asker> asker;
   std::unique_ptr<AgentDoor> door;                         // null without bootstrap
   std::function<board::JoinHash(const Token&)> join_hash;  // empty without bootstrap
   std::unique_ptr<TargetGroups> target_groups;
@@ -34,9 +35,6 @@ struct Ec2Setup {
 // Invalid, with what was expected, when a setting is missing; credentials are looked for at the first call.
 Result<Ec2Setup> make_ec2(const Ec2Wanted& wanted, const std::string& state_dir, const std::string& agent_path,
                           std::shared_ptr<const Clock> clock);
-// How the API looks launch templates up.
-std::function<Result<api::Ec2TemplateVersion>(const api::LaunchTemplateSpecification&)> ec2_template_of(
-    std::shared_ptr<Ec2Driver> driver);
 // The driver alone, for the doctor.
 Result<std::shared_ptr<Ec2Driver>> make_ec2_driver(const AwsSettings& settings, std::shared_ptr<const Clock> clock);
 

@@ -167,7 +167,8 @@ AwsClient::Attempt AwsClient::attempt(const std::string& body, AwsCallClass kind
   return out;
 }
 
-Result<XmlDocument> AwsClient::call(const std::string& action, const AwsParams& params, AwsCallClass kind) {
+Result<XmlDocument> AwsClient::call(const std::string& action, const AwsParams& params, AwsCallClass kind,
+                                    AwsFault* fault) {
   std::string body = fmt::format("Action={}&Version={}", form_encode(action), form_encode(options_.version));
   for (const auto& [name, value] : params) body += fmt::format("&{}={}", form_encode(name), form_encode(value));
   bool refresh = false;
@@ -200,6 +201,7 @@ Result<XmlDocument> AwsClient::call(const std::string& action, const AwsParams& 
       // One of the tries may have been carried out although the last one surely was not.
       if (maybe_done && (error.kind == ErrorKind::Throttled || error.kind == ErrorKind::Unavailable))
         error.kind = ErrorKind::Unknown;
+      if (fault != nullptr) *fault = std::move(one.fault);
       return error.in(action);
     }
     std::this_thread::sleep_for(jittered(tries));

@@ -87,8 +87,10 @@ class AwsClient {
  public:
   AwsClient(AwsClientOptions options, std::shared_ptr<HttpClient> http, std::shared_ptr<AwsCredentialsSource> source,
             std::shared_ptr<const Clock> clock);
-  // The answer's document. The error's message begins with the action and AWS's own code.
-  Result<XmlDocument> call(const std::string& action, const AwsParams& params, AwsCallClass kind);
+  // The answer's document. The error's message begins with the action and AWS's own code; `fault`, when given, is what
+  // AWS said, empty when it said nothing.
+  Result<XmlDocument> call(const std::string& action, const AwsParams& params, AwsCallClass kind,
+                           AwsFault* fault = nullptr);
   AwsCounters counters() const;
   // Seconds since 1970 as AWS sees them.
   int64_t aws_now() const;

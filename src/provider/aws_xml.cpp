@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <pugixml.hpp>
+#include <sstream>
 
 namespace escala {
 namespace {
@@ -102,6 +103,13 @@ std::vector<XmlElement> XmlElement::all(const char* name) const {
   std::vector<XmlElement> out;
   for (const pugi::xml_node& node : as_node(node_).children(name)) out.emplace_back(node.internal_object());
   return out;
+}
+
+std::string XmlElement::children_but(std::string_view name) const {
+  std::ostringstream out;
+  for (const pugi::xml_node& node : as_node(node_).children())
+    if (node.name() != name) node.print(out, "", pugi::format_raw);
+  return std::move(out).str();
 }
 
 }  // namespace escala

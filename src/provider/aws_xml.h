@@ -29,6 +29,8 @@ class XmlElement {
   std::string get(std::string_view path) const { return std::string(at(path).text()); }
   // The children with this name, e.g. the "item"s of a list.
   std::vector<XmlElement> all(const char* name) const;
+  // Its children as XML again, but those of this name.
+  std::string children_but(std::string_view name) const;
 
  private:
   void* node_ = nullptr;  // pugi::xml_node_struct

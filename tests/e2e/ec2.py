@@ -16,6 +16,7 @@ import time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import aws  # noqa: E402
 import gauge as gauge_module  # noqa: E402
 from ec2_world import VARIABLES, Ec2, group_yaml  # noqa: E402
 from manager import ApiError, main, wait_for  # noqa: E402
@@ -250,6 +251,32 @@ def templates_that_are_in_ec2_are_launched_and_followed(bin_dir):
                  lambda: "$Latest is version 3 now; groups that launch it: 1" in open(manager.log, errors="replace").read(), 30)
         manager.api("SetDesiredCapacity", AutoScalingGroupName="web", DesiredCapacity=2)
         wait_for("one of the third", lambda: launched_of() == ["2", "3"] and len(in_service(manager, "web")) == 2, 60)
+
+
+def what_is_ec2s_to_tell_is_passed_on(bin_dir):
+    """`aws ec2 describe-...` at the manager: EC2's answer, its errors, and that only who may read of all groups gets it."""
+    with Ec2() as ec2, ec2.manager(bin_dir) as manager:
+        manager.apply(group_yaml("web", min_size=2, agent=False))
+        wait_for("two in service", lambda: len(in_service(manager, "web")) == 2, 40)
+        client = aws.client(manager, "ec2")
+        reservations = client.describe_instances(Filters=[{"Name": "tag:escala:group", "Values": ["web"]}])["Reservations"]
+        told = {i["InstanceId"] for r in reservations for i in r["Instances"]}
+        assert told == {i["id"] for i in ec2.living()}, told
+        zones = client.describe_availability_zones(Filters=[{"Name": "region-name", "Values": ["test-1"]}])
+        assert "test-1a" in {z["ZoneName"] for z in zones["AvailabilityZones"]}, zones
+        missing = aws.refusal(client.describe_subnets, SubnetIds=["subnet-0badbadbadbadbad0"])
+        assert missing.startswith("InvalidSubnetID.NotFound: The subnet ID"), missing
+        other = aws.client(manager, "ec2", key=aws.new_key(manager, "read:other*"))
+        assert aws.refusal(other.describe_instances).startswith("UnauthorizedOperation"), "a key for some groups"
+        # An EC2 that does not answer holds back nobody else.
+        ec2.set(slow=5)
+        waiting = threading.Thread(target=client.describe_instances)
+        waiting.start()
+        for _ in range(20):
+            manager.api("DescribeAutoScalingGroups")
+        assert waiting.is_alive()
+        ec2.set(slow=0)
+        waiting.join()
 
 
 def sizes_are_units_where_types_have_weights(bin_dir):
@@ -490,6 +517,6 @@ def target_groups_follow_the_group(bin_dir):
 if __name__ == "__main__":
     main([a_fleet_finds_home_and_follows_its_load, agents_come_home_over_tls, a_warm_pool_rests_stopped, an_instance_that_never_reports_is_replaced,
           other_zones_and_types_take_over, subnets_templates_and_shares,
-          templates_that_are_in_ec2_are_launched_and_followed, sizes_are_units_where_types_have_weights,
+          templates_that_are_in_ec2_are_launched_and_followed, what_is_ec2s_to_tell_is_passed_on, sizes_are_units_where_types_have_weights,
           it_carries_on_where_it_died,
           target_groups_follow_the_group, the_doctor_says_what_to_mend, signatures_are_what_botocore_makes, motos_ec2_is_driven_too])
