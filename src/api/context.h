@@ -34,7 +34,8 @@ struct Ec2TemplateVersion {
   int number = 0;
   TimePoint created_at;
   std::string image_id, instance_type;  // empty where it names none
-  std::string user_data;                // not base64
+  size_t network_interfaces = 0;
+  state::Ec2Spec settings;  // what has to be told again at each launch, or known beforehand
 };
 
 class AuditLog;

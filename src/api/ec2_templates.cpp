@@ -84,17 +84,21 @@ std::variant<state::LaunchSpec, ApiError> spec_in_ec2(const Ec2TemplateVersion& 
     return validation_error(fmt::format("version {} of launch template {} cannot be launched: it has no {}",
                                         version.number, version.name,
                                         version.image_id.empty() ? "ImageId" : "InstanceType"));
+  if (version.network_interfaces > 1)
+    return validation_error(fmt::format(
+        "version {} of launch template {} cannot be launched: it has {} network interfaces, expected at most one",
+        version.number, version.name, version.network_interfaces));
   state::LaunchSpec spec;
   spec.set_id(spec_id(ref_of(version)).str());
   spec.set_provider("ec2");
   spec.set_created_at(to_us(version.created_at));
   state::Ec2Spec& ec2 = *spec.mutable_ec2();
+  ec2 = version.settings;
   ec2.set_agent(true);
   ec2.set_launch_template_id(version.id);
   ec2.set_launch_template_version(std::to_string(version.number));
   constexpr int kAll = 100;
   ec2.set_on_demand_percent(kAll);
-  ec2.set_user_data(version.user_data);  // runs after the agent is installed
   return spec;
 }
 

@@ -23,8 +23,19 @@ class InEc2 : public ApiOverMemory {
   InEc2() {
     context_.ec2_is_elsewhere = true;
     context_.ec2_template = [this](const LaunchTemplateSpecification& wanted) { return answer(wanted); };
-    versions_[1] = {kId, "web", 1, kNow, "ami-1", "m5.large", "#!/bin/sh\n"};
-    versions_[2] = {kId, "web", 2, kNow, "ami-2", "m5.large", ""};
+    versions_[1] = version(1, "m5.large");
+    versions_[1].settings.set_user_data("#!/bin/sh\n");
+    versions_[2] = version(2, "m5.large");
+  }
+  static Ec2TemplateVersion version(int number, const std::string& type) {
+    Ec2TemplateVersion out;
+    out.id = kId;
+    out.name = "web";
+    out.number = number;
+    out.created_at = kNow;
+    out.image_id = "ami-" + std::to_string(number);
+    out.instance_type = type;
+    return out;
   }
   Result<Ec2TemplateVersion> answer(const LaunchTemplateSpecification& wanted) {
     ++asked_;
@@ -83,7 +94,7 @@ TEST_F(InEc2, PlaceTheirGroupsInSubnets) {
 }
 
 TEST_F(InEc2, TakeTheTypesOfAPolicy) {
-  versions_[3] = {kId, "web", 3, kNow, "ami-3", "", ""};
+  versions_[3] = version(3, "");
   EXPECT_THAT(create("plain", "3"),
               HasSubstr("version 3 of launch template web cannot be launched: it has no InstanceType"));
   EXPECT_EQ(
@@ -106,6 +117,8 @@ TEST_F(InEc2, SayWhatIsMissing) {
   EXPECT_THAT(create("none", "7"),
               HasSubstr("ValidationError: launch template web is not kept here, and EC2 answers: no "
                         "such version"));
+  versions_[2].network_interfaces = 2;
+  EXPECT_THAT(create("none", "2"), HasSubstr("it has 2 network interfaces, expected at most one"));
   versions_[2].image_id.clear();
   EXPECT_THAT(create("none", "2"), HasSubstr("it has no ImageId"));
   versions_[2].number = 10'001;
@@ -126,7 +139,7 @@ TEST_F(InEc2, AreFollowedOnceARound) {
   follower_.round(context_);
   EXPECT_EQ(asked_, 2);  // one a word, however many groups
   EXPECT_EQ(store_.revision(), before);
-  versions_[3] = {kId, "web", 3, kNow, "ami-3", "m5.large", ""};
+  versions_[3] = version(3, "m5.large");
   default_ = 2;
   follower_.round(context_);
   EXPECT_EQ(spec("latest").ec2().launch_template_version(), "3");
@@ -134,7 +147,7 @@ TEST_F(InEc2, AreFollowedOnceARound) {
   EXPECT_EQ(spec("fixed").ec2().launch_template_version(), "1");
   // Without an answer they stay.
   down_ = true;
-  versions_[4] = {kId, "web", 4, kNow, "ami-4", "m5.large", ""};
+  versions_[4] = version(4, "m5.large");
   follower_.round(context_);
   EXPECT_EQ(spec("latest").ec2().launch_template_version(), "3");
   down_ = false;
@@ -145,7 +158,7 @@ TEST_F(InEc2, AreFollowedOnceARound) {
 
 TEST_F(InEc2, AreLookedUpWhenAnInstanceRefreshStarts) {
   EXPECT_EQ(create("web", "$Latest"), "{}");
-  versions_[3] = {kId, "web", 3, kNow, "ami-3", "m5.large", ""};
+  versions_[3] = version(3, "m5.large");
   EXPECT_THAT(call("StartInstanceRefresh", R"({"AutoScalingGroupName":"web"})"), HasSubstr("InstanceRefreshId"));
   EXPECT_EQ(spec("web").ec2().launch_template_version(), "3");
 }
@@ -169,7 +182,10 @@ TEST_F(InEc2, AreAskedSoManyOfARoundAndTheOthersInTheNext) {
     const std::string id =
         wanted.launchtemplateid().empty() ? "lt-" + wanted.launchtemplatename() : wanted.launchtemplateid();
     seen.insert(id);
-    return Ec2TemplateVersion{id, id.substr(3), 1, kNow, "ami-1", "m5.large", ""};
+    Ec2TemplateVersion out = version(1, "m5.large");
+    out.id = id;
+    out.name = id.substr(3);
+    return out;
   };
   constexpr size_t kAll = kEc2TemplatesInARound + 20;
   for (size_t i = 0; i < kAll; ++i)

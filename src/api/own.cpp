@@ -31,6 +31,8 @@ void explain_decision(const state::Decision& from, ExplainedDecision& to) {
   to.set_maxsize(from.max_size());
   to.set_inservice(static_cast<int32_t>(from.in_service()));
   to.set_pending(static_cast<int32_t>(from.pending()));
+  if (from.has_in_service_units()) to.set_inservicecapacity(static_cast<int32_t>(from.in_service_units()));
+  if (from.has_pending_units()) to.set_pendingcapacity(static_cast<int32_t>(from.pending_units()));
   for (const state::AggregateSeen& seen : from.inputs()) {
     ExplainedInput& input = *to.add_inputs();
     input.set_metric(seen.metric());

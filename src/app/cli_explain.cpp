@@ -78,9 +78,13 @@ std::string explain_text(const api::ExplainResponse& answer, const api::AutoScal
   if (group.escala().observe()) out += coloured("observe mode: decides, does not act", Colour::Yellow, colours) + "\n";
   if (!answer.has_decision()) return out + name + ": not decided yet\n";
   const api::ExplainedDecision& decision = answer.decision();
-  out += fmt::format("{}: desired {} (min {}, max {}), {} in service, {} coming; decided {}\n", name,
-                     decision.desiredcapacity(), decision.minsize(), decision.maxsize(), decision.inservice(),
-                     decision.pending(), ago(decision.lastat(), answer.now()));
+  const std::string there =
+      decision.has_inservicecapacity()
+          ? fmt::format("{} units in service ({} instances), {} units coming", decision.inservicecapacity(),
+                        decision.inservice(), decision.pendingcapacity())
+          : fmt::format("{} in service, {} coming", decision.inservice(), decision.pending());
+  out += fmt::format("{}: desired {} (min {}, max {}), {}; decided {}\n", name, decision.desiredcapacity(),
+                     decision.minsize(), decision.maxsize(), there, ago(decision.lastat(), answer.now()));
   if (decision.desiredbefore() != decision.desiredcapacity())
     out += fmt::format("changed from {} to {}\n", decision.desiredbefore(), decision.desiredcapacity());
   out += section("it saw", inputs_text(decision, colours), colours);

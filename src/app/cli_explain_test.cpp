@@ -88,6 +88,18 @@ TEST(Explain, ReadsLikeAnAnswer) {
   expect_golden("explain.txt", explain_text(answer, group, false));
 }
 
+TEST(Explain, TellsUnitsWhereTypesHaveWeights) {
+  api::ExplainResponse answer;
+  answer.set_autoscalinggroupname("web");
+  api::ExplainedDecision& decision = *answer.mutable_decision();
+  decision.set_desiredcapacity(10);
+  decision.set_inservice(2);
+  decision.set_inservicecapacity(8);
+  decision.set_pendingcapacity(2);
+  EXPECT_NE(explain_text(answer, {}, false).find("8 units in service (2 instances), 2 units coming"),
+            std::string::npos);
+}
+
 TEST(Completion, IsAScriptOfItsOwn) {
   std::string words[] = {"completion", "bash"};
   char* argv[] = {words[0].data(), words[1].data()};

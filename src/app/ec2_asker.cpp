@@ -27,7 +27,15 @@ Result<api::Ec2TemplateVersion> Ec2Asker::find(const api::LaunchTemplateSpecific
   out.created_at = found.created_at;
   out.image_id = std::move(found.image_id);
   out.instance_type = std::move(found.instance_type);
-  out.user_data = std::move(found.user_data);
+  out.network_interfaces = found.network_interfaces;
+  state::Ec2Spec& settings = out.settings;
+  settings.set_user_data(std::move(found.user_data));  // runs after the agent is installed
+  settings.set_network_interface(found.network_interfaces > 0);
+  for (std::string& group : found.security_groups) settings.add_security_groups(std::move(group));
+  if (found.public_ip) settings.set_public_ip(*found.public_ip);
+  settings.set_spot(found.spot);
+  settings.set_spot_price(std::move(found.spot_price));
+  settings.set_hibernation(found.hibernation);
   return out;
 }
 

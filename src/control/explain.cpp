@@ -119,14 +119,26 @@ state::Decision describe(const Snapshot& seen, const Decision& decision, TimePoi
   record.set_desired(decision.desired);
   record.set_min_size(decision.min_size);
   record.set_max_size(decision.max_size);
-  uint32_t pending = 0, serving = 0;
+  struct Count {
+    uint32_t instances = 0, units = 0;
+    void add(bool counts, uint32_t weight) {
+      instances += counts ? 1U : 0U;
+      units += counts ? weight : 0U;
+    }
+  } pending, serving;
   for (const Instance& instance : seen.instances) {
-    pending += is_coming(instance.state) ? 1U : 0U;
-    serving += is_serving(instance.state) ? 1U : 0U;
+    const auto weight = static_cast<uint32_t>(weight_of(seen.group, instance));
+    pending.add(is_coming(instance.state), weight);
+    serving.add(is_serving(instance.state), weight);
   }
-  for (const PendingLaunch& launch : seen.launches) pending += launch.warm ? 0U : static_cast<uint32_t>(launch.count);
-  record.set_in_service(serving);
-  record.set_pending(pending);
+  uint32_t asked = 0;  // units, each of which may become an instance
+  for (const PendingLaunch& launch : seen.launches) asked += launch.warm ? 0U : static_cast<uint32_t>(launch.count);
+  record.set_in_service(serving.instances);
+  record.set_pending(pending.instances + asked);
+  if (!seen.group.weights.empty()) {
+    record.set_in_service_units(serving.units);
+    record.set_pending_units(pending.units + asked);
+  }
   const Duration warmup = instance_warmup(seen.group);
   for (const MetricSpec& metric : metrics_of(seen.group))
     describe_input(metric, aggregate(seen, metric, warmup, now), *record.add_inputs());

@@ -232,6 +232,7 @@ Ec2Spec to_ec2_spec(const state::Ec2Spec& from) {
   if (from.has_ebs_optimized()) to.ebs_optimized = from.ebs_optimized();
   if (from.has_monitoring()) to.monitoring = from.monitoring();
   if (from.has_public_ip()) to.public_ip = from.public_ip();
+  to.network_interface = from.network_interface();
   to.spot = from.spot();
   to.spot_price = from.spot_price();
   to.tenancy = from.tenancy();

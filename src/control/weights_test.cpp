@@ -39,6 +39,11 @@ TEST_F(WeightedControl, FillsInUnitsAndTellsThem) {
   EXPECT_THAT(world_.activities(name_).front().cause(), HasSubstr("from 0 to 10"));
   world_.run(60s);
   EXPECT_TRUE(at_rest(3)) << "two units too many are nobody's to take away";
+  const auto told = world_.live.get(name_);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->in_service(), 3U);
+  EXPECT_EQ(told->in_service_units(), 12U);
+  EXPECT_EQ(told->pending_units(), 0U);
 }
 
 TEST_F(WeightedControl, GrowsAndShrinksByLoad) {

@@ -71,10 +71,10 @@ void add_block_devices(AwsParams& params, const std::vector<Ec2BlockDevice>& dev
 
 // With a network interface of its own, groups and subnet belong to that; EC2 refuses them beside it.
 void add_network(AwsParams& params, const Ec2Spec& spec, const std::string& subnet) {
-  if (spec.public_ip) {
+  if (spec.public_ip || spec.network_interface) {
     const std::string at = "NetworkInterface.1.";
     params.emplace_back(at + "DeviceIndex", "0");
-    params.emplace_back(at + "AssociatePublicIpAddress", *spec.public_ip ? "true" : "false");
+    if (spec.public_ip) params.emplace_back(at + "AssociatePublicIpAddress", *spec.public_ip ? "true" : "false");
     add_if(params, at + "SubnetId", subnet);
     for (size_t i = 0; i < spec.security_groups.size(); ++i)
       params.emplace_back(fmt::format("{}SecurityGroupId.{}", at, i + 1), spec.security_groups[i]);
@@ -626,13 +626,26 @@ Result<Ec2Driver::Template> Ec2Driver::pin(const std::string& id, const std::str
     return Error{ErrorKind::NotFound,
                  fmt::format("launch template {} has no version {}", id.empty() ? name : id, version)};
   const XmlElement data = items.front().child("launchTemplateData");
-  return Template{items.front().get("launchTemplateId"),
-                  items.front().get("launchTemplateName"),
-                  std::atoi(items.front().get("versionNumber").c_str()),
-                  data.get("imageId"),
-                  data.get("instanceType"),
-                  base64_decoded(data.get("userData")),
-                  parse_iso8601(items.front().get("createTime")).value_or(TimePoint{})};
+  Template out;
+  out.id = items.front().get("launchTemplateId");
+  out.name = items.front().get("launchTemplateName");
+  out.version = std::atoi(items.front().get("versionNumber").c_str());
+  out.created_at = parse_iso8601(items.front().get("createTime")).value_or(TimePoint{});
+  out.image_id = data.get("imageId");
+  out.instance_type = data.get("instanceType");
+  out.user_data = base64_decoded(data.get("userData"));
+  const auto interfaces = data.child("networkInterfaceSet").all("item");
+  out.network_interfaces = interfaces.size();
+  if (interfaces.size() == 1) {
+    for (const XmlElement& group : interfaces[0].child("groupSet").all("groupId"))
+      out.security_groups.emplace_back(group.text());
+    if (const std::string told = interfaces[0].get("associatePublicIpAddress"); !told.empty())
+      out.public_ip = told == "true";
+  }
+  out.spot = data.get("instanceMarketOptions/marketType") == "spot";
+  out.spot_price = data.get("instanceMarketOptions/spotOptions/maxPrice");
+  out.hibernation = data.get("hibernationOptions/configured") == "true";
+  return out;
 }
 
 Result<Ec2Driver::Capacity> Ec2Driver::capacity_of(const std::string& instance_type) {

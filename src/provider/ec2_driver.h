@@ -70,6 +70,12 @@ class Ec2Driver final : public Driver {
     std::string image_id, instance_type;
     std::string user_data;  // not base64
     TimePoint created_at;
+    size_t network_interfaces = 0;
+    std::vector<std::string> security_groups;  // these two of its only interface
+    std::optional<bool> public_ip;
+    bool spot = false;
+    std::string spot_price;
+    bool hibernation = false;
   };
   // version: a number, "$Latest", "$Default" or empty (= $Default).
   Result<Template> pin(const std::string& id, const std::string& name, const std::string& version);

@@ -83,6 +83,16 @@ TEST_F(Ec2Test, PinsTemplatesAndLaunchesFromThem) {
   EXPECT_EQ(driver_.pin("lt-1", "", "")->version, 1);
   EXPECT_EQ(driver_.pin("lt-1", "", "2")->image_id, "ami-22");
   EXPECT_FALSE(driver_.pin("", "nobody", "").ok());
+  ec2_.tell("template", R"({"id": "lt-2", "name": "nic", "data": {"ImageId": "ami-33", "InstanceType": "c5.large",
+      "NetworkInterfaces": [{"Groups": ["sg-1", "sg-2"], "AssociatePublicIpAddress": true}],
+      "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.02"}}}})");
+  const auto found = driver_.pin("", "nic", "1");
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->network_interfaces, 1U);
+  EXPECT_EQ(found->security_groups, (std::vector<std::string>{"sg-1", "sg-2"}));
+  EXPECT_EQ(found->public_ip, true);
+  EXPECT_TRUE(found->spot);
+  EXPECT_EQ(found->spot_price, "0.02");
   ProviderRequest request = launch_request("t1");
   request.spec.image_id = request.spec.instance_type = "";
   request.spec.ec2.launch_template_id = "lt-1";

@@ -58,6 +58,7 @@ struct Ec2Spec {
   std::string user_data;                     // as the user wrote it, not base64
   std::vector<Ec2BlockDevice> block_devices;
   std::optional<bool> ebs_optimized, monitoring, public_ip;
+  bool network_interface = false;  // the template has one, so that subnet and security groups are told as its own
   bool spot = false;
   std::string spot_price;  // at most; empty: the price of on-demand
   std::string tenancy, placement_group;

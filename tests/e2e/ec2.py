@@ -211,7 +211,7 @@ def templates_that_are_in_ec2_are_launched_and_followed(bin_dir):
     with Ec2(run=True) as ec2, ec2.manager(bin_dir) as manager:
         def version(image):
             ec2.ask("template", {"id": "lt-0123456789abcdef0", "name": "web-template",
-                                 "data": {"ImageId": image, "InstanceType": "m5.large",
+                                 "data": {"ImageId": image, "InstanceType": "m5.large", "NetworkInterfaces": [{"Groups": ["sg-1"]}],
                                           "UserData": base64.b64encode(USERS_OWN.encode()).decode()}})
 
         def launched_of():
@@ -231,7 +231,9 @@ def templates_that_are_in_ec2_are_launched_and_followed(bin_dir):
         assert first["LaunchTemplate"]["Version"] == "1", first
         made = ec2.living()[0]
         assert made["params"]["LaunchTemplate.LaunchTemplateId"] == "lt-0123456789abcdef0", made
-        assert made["params"]["SubnetId"] in ("subnet-00000000", "subnet-00000001"), made
+        # The template has an interface, so that subnet and security groups are told as that one's.
+        assert made["params"]["NetworkInterface.1.SubnetId"] in ("subnet-00000000", "subnet-00000001"), made
+        assert made["params"]["NetworkInterface.1.SecurityGroupId.1"] == "sg-1" and "SubnetId" not in made["params"], made
         wait_for("the template's own script", lambda: os.path.exists(os.path.join(ec2.directory, made["id"], "own")))
         # A refresh asks at once what $Latest is; so does a manager that starts; else the next round does.
         version("ami-2")

@@ -43,8 +43,18 @@ class Members(list):
     """A list as the newer services write it."""
 
 
+class Repeated(list):
+    """A list whose elements have a name of their own."""
+
+    def __init__(self, name, values):
+        super().__init__(values)
+        self.name = name
+
+
 def xml(value):
     """dict -> elements, list -> <item>s (Members -> <member>s), anything else -> text."""
+    if isinstance(value, Repeated):
+        return "".join(f"<{value.name}>{xml(v)}</{value.name}>" for v in value)
     if isinstance(value, Members):
         return "".join(f"<member>{xml(v)}</member>" for v in value)
     if isinstance(value, dict):
@@ -182,6 +192,9 @@ class World:
         kind = p.get("InstanceType", template.get("InstanceType", "m1.small"))
         if not image.startswith("ami-") or "0000000000" in image:
             raise Fault("InvalidAMIID.NotFound", f"The image id '[{image}]' does not exist")
+        if template.get("NetworkInterfaces") and ("SubnetId" in p or "SecurityGroupId.1" in p):
+            raise Fault("InvalidParameterCombination", "Network interfaces and an instance-level subnet ID may not be specified "
+                                                       "on the same request")
         subnet = p.get("SubnetId") or p.get("NetworkInterface.1.SubnetId")
         zone = self.subnets.get(subnet) if subnet else p.get("Placement.AvailabilityZone", self.options.zones[0])
         if zone not in self.options.zones:
@@ -450,11 +463,21 @@ class World:
         for key, template in self.templates.items():
             if which in (key, template["name"]):
                 n = {"$Default": template["default"], "$Latest": max(template["versions"])}.get(version) or int(version)
-                lower = {"ImageId": "imageId", "InstanceType": "instanceType", "UserData": "userData"}
+                told = {lower: data[k] for k, lower in (("ImageId", "imageId"), ("InstanceType", "instanceType"),
+                                                        ("UserData", "userData")) if k in data}
+                if "NetworkInterfaces" in data:
+                    told["networkInterfaceSet"] = [
+                        {"deviceIndex": 0, "groupSet": Repeated("groupId", each.get("Groups", [])),
+                         "associatePublicIpAddress": each.get("AssociatePublicIpAddress")}
+                        for each in data["NetworkInterfaces"]]
+                if "InstanceMarketOptions" in data:
+                    market = data["InstanceMarketOptions"]
+                    told["instanceMarketOptions"] = {"marketType": market["MarketType"], "spotOptions": {
+                        "maxPrice": market.get("SpotOptions", {}).get("MaxPrice", "")}}
                 return {"launchTemplateVersionSet": [{
                     "launchTemplateId": key, "launchTemplateName": template["name"], "versionNumber": n,
                     "createTime": iso(self.now() - 3600),
-                    "launchTemplateData": {lower[k]: v for k, v in data.items() if k in lower}}]}
+                    "launchTemplateData": told}]}
         return {}
 
     # --- STS ---------------------------------------------------------------------------------------------------------
