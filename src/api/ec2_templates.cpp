@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "api/groups.h"
 #include "api/template_versions.h"
@@ -118,43 +119,52 @@ void Ec2TemplateFollower::round(const Context& context) {
   if (!context.ec2_template || (context.no_changes && context.no_changes())) return;
   const auto groups = load_groups(context, {}, SIZE_MAX);
   if (const auto* error = std::get_if<ApiError>(&groups)) return log_warning("api", "{}", error->message);
-  std::set<Followed> all;
+  std::map<Followed, std::set<GroupName>> all;
   for (const LoadedGroup& loaded : std::get<0>(groups))
     for (const LaunchTemplateSpecification& wanted : followed_by(loaded)) {
       const auto in_ec2 = is_in_ec2(context, wanted.launchtemplateid());
       if (const bool* known = std::get_if<bool>(&in_ec2); known && *known)
-        all.emplace(wanted.launchtemplateid(), version_of(wanted));
+        all[{wanted.launchtemplateid(), version_of(wanted)}].insert(loaded.group.name);
     }
-  std::erase_if(refused_, [&](const Followed& each) { return !all.contains(each); });
   auto next = all.upper_bound(last_);
   for (size_t asked = 0; asked < std::min(all.size(), kEc2TemplatesInARound); ++asked) {
     if (next == all.end()) next = all.begin();
-    last_ = *next++;
-    follow(context, last_);
+    last_ = next->first;
+    follow(context, next->first, next->second);
+    ++next;
   }
+  std::erase_if(refused_, [&](const std::string& each) { return !refused_now_.contains(each); });
+  refused_now_.clear();
   prune(context);
 }
 
-void Ec2TemplateFollower::follow(const Context& context, const Followed& what) {
+void Ec2TemplateFollower::follow(const Context& context, const Followed& what, const std::set<GroupName>& groups) {
   const auto& [id, version] = what;
-  const auto refused = [&](const ApiError& error) {
-    if (refused_.insert(what).second)
-      log_warning("api", "{} of launch template {}: {}; groups go on with the version they have", version, id,
-                  error.message);
-  };
   const auto found = ask_ec2(context, by_id(id, version));
-  if (const auto* error = std::get_if<ApiError>(&found)) return refused(*error);
+  if (const auto* error = std::get_if<ApiError>(&found))
+    return refused(
+        fmt::format("{} of launch template {}: {}; groups go on with what they have", version, id, error->message));
   const auto& now = std::get<Ec2TemplateVersion>(found);
-  int changed = 0;
-  const Failure failed = change(context, [&](Batch& batch) -> Failure {
-    ESCALA_API_LOAD(changed, move_followers(context, meaning_of(now, version), batch));
-    return std::nullopt;
-  });
-  if (failed) return refused(*failed);
-  refused_.erase(what);
-  if (changed > 0)
-    log_info("api", "launch template {}: {} is version {} now; groups that launch it: {}", now.name, version,
-             now.number, changed);
+  // Each on its own: that one cannot launch the version is nothing to the others.
+  for (const GroupName& name : groups) {
+    bool moved = false;
+    const Failure failed = change(context, [&](Batch& batch) -> Failure {
+      ESCALA_API_LOAD(LoadedGroup loaded, load_group(context, name));
+      ESCALA_API_LOAD(moved, move_follower(context, meaning_of(now, version), loaded, batch));
+      if (moved) put(batch, loaded);
+      return std::nullopt;
+    });
+    if (failed)
+      refused(failed->message);
+    else if (moved)
+      log_info("api", "group {}: {} of launch template {} is version {} now", name, version, now.name, now.number);
+  }
+}
+
+// Told once, until it is no more.
+void Ec2TemplateFollower::refused(std::string why) {
+  if (refused_.insert(why).second) log_warning("api", "{}", why);
+  refused_now_.insert(std::move(why));
 }
 
 void Ec2TemplateFollower::prune(const Context& context) {

@@ -32,12 +32,13 @@ class Ec2TemplateFollower {
 
  private:
   using Followed = std::pair<std::string, std::string>;  // id of the template; $Latest or $Default
-  void follow(const Context& context, const Followed& what);
+  void follow(const Context& context, const Followed& what, const std::set<GroupName>& groups);
+  void refused(std::string why);
   void prune(const Context& context);
 
-  Followed last_;                 // asked in the round before
-  std::set<Followed> refused_;    // told in the log, until they are answered again
-  std::set<std::string> unused_;  // keys of specs that nobody launched in the round before
+  Followed last_;                                // asked last in the round before
+  std::set<std::string> refused_, refused_now_;  // told in the log; said in this round
+  std::set<std::string> unused_;                 // keys of specs that nobody launched in the round before
 };
 
 }  // namespace escala::api

@@ -156,6 +156,20 @@ TEST_F(InEc2, AreFollowedOnceARound) {
   EXPECT_EQ(spec("latest").ec2().launch_template_version(), "3");
 }
 
+TEST_F(InEc2, OneThatCannotLaunchAVersionHoldsBackNobodyElse) {
+  EXPECT_EQ(create("a-plain", "$Latest"), "{}");
+  EXPECT_EQ(
+      call("CreateAutoScalingGroup",
+           R"({"AutoScalingGroupName":"mixed","MinSize":0,"MaxSize":4,"AvailabilityZones":["a"],)"
+           R"("MixedInstancesPolicy":{"LaunchTemplate":{"LaunchTemplateSpecification":{"LaunchTemplateName":"web",)"
+           R"("Version":"$Latest"},"Overrides":[{"InstanceType":"c5.large"}]}}})"),
+      "{}");
+  versions_[3] = version(3, "");  // without a type
+  follower_.round(context_);
+  EXPECT_EQ(spec("a-plain").ec2().launch_template_version(), "2");
+  EXPECT_EQ(spec("mixed").ec2().launch_template_version(), "3");
+}
+
 TEST_F(InEc2, AreLookedUpWhenAnInstanceRefreshStarts) {
   EXPECT_EQ(create("web", "$Latest"), "{}");
   versions_[3] = version(3, "m5.large");

@@ -133,16 +133,13 @@ std::variant<bool, ApiError> move_follower(const Context& context, const Templat
   return moved;
 }
 
-std::variant<int, ApiError> move_followers(const Context& context, const TemplateMeaning& now, Batch& batch) {
+Failure move_followers(const Context& context, const TemplateMeaning& now, Batch& batch) {
   ESCALA_API_LOAD(std::vector<LoadedGroup> groups, load_groups(context, {}, SIZE_MAX));
-  int changed = 0;
   for (LoadedGroup& loaded : groups) {
     ESCALA_API_LOAD(const bool moved, move_follower(context, now, loaded, batch));
-    if (!moved) continue;
-    put(batch, loaded);
-    ++changed;
+    if (moved) put(batch, loaded);
   }
-  return changed;
+  return std::nullopt;
 }
 
 Failure use_template(const Context& context, const LaunchTemplateSpecification& wanted, LoadedGroup& loaded,

@@ -47,8 +47,8 @@ struct TemplateMeaning {
   std::function<std::variant<state::LaunchSpec, ApiError>(int number, const GroupDocument& document)> spec;
 };
 // Groups that follow $Latest or $Default launch what these mean now; so does the way back of a group whose instance
-// refresh is under way. How many groups changed.
-std::variant<int, ApiError> move_followers(const Context& context, const TemplateMeaning& now, Batch& batch);
+// refresh is under way.
+Failure move_followers(const Context& context, const TemplateMeaning& now, Batch& batch);
 // The same for one group: whether it changed. InvalidParameterValue when it could not launch what it follows.
 std::variant<bool, ApiError> move_follower(const Context& context, const TemplateMeaning& now, LoadedGroup& loaded,
                                            Batch& batch);

@@ -68,9 +68,7 @@ Failure follow(const Context& context, const LoadedTemplate& changed, const stat
     return spec_of_version(version, changed.at(number));
   };
   const auto number_now = [&](const std::string& version) { return number_of(changed.record, version).value_or(0); };
-  ESCALA_API_LOAD([[maybe_unused]] const int moved,
-                  move_followers(context, {changed.record.id(), number_now, spec_of}, batch));
-  return std::nullopt;
+  return move_followers(context, {changed.record.id(), number_now, spec_of}, batch);
 }
 
 // Writes the next version. Its spec too, where it is whole; a template may be a base for others that are.

@@ -250,7 +250,7 @@ def templates_that_are_in_ec2_are_launched_and_followed(bin_dir):
         told = wait_for("control again", follows, 30)["AutoScalingGroups"][0]
         assert told["LaunchTemplate"]["Version"] == "$Latest", told
         wait_for("the log of the follower",
-                 lambda: "$Latest is version 3 now; groups that launch it: 1" in open(manager.log, errors="replace").read(), 30)
+                 lambda: "group web: $Latest of launch template web-template is version 3 now" in open(manager.log, errors="replace").read(), 30)
         manager.api("SetDesiredCapacity", AutoScalingGroupName="web", DesiredCapacity=2)
         wait_for("one of the third", lambda: launched_of() == ["2", "3"] and len(in_service(manager, "web")) == 2, 60)
 
