@@ -340,6 +340,37 @@ TEST(Rebalance, LaunchesBeforeItTerminatesAndEndsEven) {
   EXPECT_EQ(most, 5);
 }
 
+// Seed 1601376 of the simulation: what took the place of one that recovered stayed, and each instance launched to move
+// the recovered one was cancelled as one too many, several a second.
+TEST(Rebalance, MovesOneThatRecoveredWhileItsSubstituteStayed) {
+  for (size_t recovered = 0; recovered < 4; ++recovered) {
+    World w(4, 4, 4, {"a", "b"});
+    w.seen.group.rebalance = true;
+    w.in_service(4, "a");
+    for (size_t i = 0; i < 4; ++i)
+      if (i != recovered) w.seen.instances[i].replaces = w.seen.instances[recovered].id;
+    int launches = 0;
+    for (int k = 0; k < 4000; ++k) {
+      w.step();
+      launches += static_cast<int>(all<LaunchAction>(w.last).size());
+      w.answer_launches(ProviderState::Pending, /*reported=*/false);
+      for (Instance& i : w.seen.instances) {
+        if (w.now - i.launched_at >= 5s) {
+          i.provider_state = ProviderState::Running;
+          i.agent_reported = true;
+        }
+        if (!i.terminate_token.empty()) i.provider_state = ProviderState::Gone;
+      }
+      w.now += 1s;
+      w.seen.inventory.listed_at = w.now;
+    }
+    std::map<std::string, int> zones;
+    for (const Instance& i : w.seen.instances) ++zones[i.zone.str()];
+    EXPECT_EQ(zones, (std::map<std::string, int>{{"a", 2}, {"b", 2}})) << recovered;
+    EXPECT_EQ(launches, 2) << recovered;
+  }
+}
+
 TEST(Rebalance, LeavesAZoneTheGroupNoLongerUses) {
   World w(0, 20, 2, {"a"});
   w.seen.group.rebalance = true;

@@ -91,7 +91,9 @@ void StaffRound::pair_up() {
     if (is_coming(instance.state)) {
       replaced->substitute_coming = true;
     } else {
-      replaced->substitute = &instance;
+      // The newest: an earlier one may have stayed because the one it was launched for recovered.
+      if (!replaced->substitute || replaced->substitute->launched_at <= instance.launched_at)
+        replaced->substitute = &instance;
       replaced->substitute_weight += seat.weight;
     }
   }
@@ -104,7 +106,7 @@ void StaffRound::pair_up() {
     const bool stands = is_serving(seat.instance->state) && !seat.leaving && seat.condition != Condition::Dead;
     if (!stands || (!seat.substitute && !seat.substitute_coming)) continue;
     const bool condemned = seat.condition != Condition::Well || seat.renew;
-    if (!condemned && seat.substitute && !moves_zone(seat))
+    if (!condemned && seat.substitute && !seat.substitute_coming && !moves_zone(seat))
       continue;  // it recovered: one too many, for scale-in to choose
     seat.paired = true;
     heads.paired += seat.weight;
