@@ -407,6 +407,32 @@ class Cooldown final : public Judge {
   std::map<GroupName, TimePoint> changed_;
 };
 
+// Launched, given up before it served, and launched again: each step is right by itself, and together they cost money
+// and never end.
+class NoChurn final : public Judge {
+  void committed(const Commit& commit) override {
+    if (commit.actor == kPeople) return;
+    std::set<GroupName> given_up;
+    for (const auto& turned : commit.instances) {
+      if (!begins_to_end(turned) || !is_coming(turned.before->state)) continue;
+      if (turned.after->terminate_for_replacement || lost(*scene, turned.before->id)) continue;
+      const GroupRecords& records = scene->ledger.of(turned.group);
+      if (records.group && !records.group->deleting) given_up.insert(turned.group);
+    }
+    for (const GroupName& group : given_up) {
+      std::deque<TimePoint>& moments = given_up_[group];
+      moments.push_back(commit.at);
+      while (commit.at - moments.front() > kWindow) moments.pop_front();
+      if (moments.size() > kMost)
+        accuse(fmt::format("group {} gave up instances on their way {} times within {}", group, moments.size(),
+                           escala::to_text(kWindow)));
+    }
+  }
+  static constexpr Duration kWindow{1min};
+  static constexpr size_t kMost = 8;
+  std::map<GroupName, std::deque<TimePoint>> given_up_;
+};
+
 }  // namespace
 
 std::vector<JudgeRow> capacity_judges() {
@@ -426,6 +452,7 @@ std::vector<JudgeRow> capacity_judges() {
                                 "time, and nobody while it is suspended"),
       judge_row<WarmPoolSize>("warm_pool_size", "L-10", "nothing is launched into a warm pool that is full"),
       judge_row<LaunchRate>("launch_rate", "R7", "launches within any hour keep to the group's bound"),
+      judge_row<NoChurn>("no_churn", "ours", "nobody is launched and given up before serving again and again"),
       judge_row<BackOff>("back_off", "I-37", "an offering that failed is not tried again before half its back-off"),
       judge_row<Cooldown>("cooldown", "I-27", "a simple policy acts at most once per cooldown, restarts included"),
   };

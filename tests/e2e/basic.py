@@ -58,10 +58,13 @@ def a_dead_instance_is_replaced(bin_dir):
         wait_for("two in service", lambda: len(manager.instances("web", "InService")) == 2)
         victim, pid = sorted(manager.instance_processes().items())[0]
         os.kill(pid, signal.SIGKILL)
-        wait_for("another in its place", lambda: victim not in manager.instance_processes()
-                 and len(manager.instances("web", "InService")) == 2
-                 and victim not in [i["InstanceId"] for i in manager.instances("web")], 60)
-        assert len(manager.instance_processes()) == 2
+
+        def replaced():  # by one answer: two would be of different moments
+            states = {i["InstanceId"]: i["LifecycleState"] for i in manager.instances("web")}
+            return victim not in states and list(states.values()) == ["InService", "InService"]
+        wait_for("another in its place", replaced, 60)
+        processes = manager.instance_processes()
+        assert victim not in processes and len(processes) == 2, processes
     gauge.close()
 
 
