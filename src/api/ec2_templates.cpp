@@ -139,7 +139,7 @@ void Ec2TemplateFollower::round(const Context& context) {
 }
 
 void Ec2TemplateFollower::follow(const Context& context, const Followed& what, const std::set<GroupName>& groups) {
-  const auto& [id, version] = what;
+  const std::string &id = what.first, &version = what.second;  // clang 14 takes no binding into a lambda
   const auto found = ask_ec2(context, by_id(id, version));
   if (const auto* error = std::get_if<ApiError>(&found))
     return refused(
