@@ -189,7 +189,7 @@ ZonePicker::Share ZonePicker::next(int units) {
   ESCALA_CHECK(!open_.empty());
   auto node = open_.extract(open_.begin());
   Open& open = node.value();
-  const Share share{open.zone, std::min(units, open.allowance)};
+  Share share{open.zone, std::min(units, open.allowance)};
   open.count += share.units;
   open.allowance -= share.units;
   if (open.allowance > 0) open_.insert(std::move(node));

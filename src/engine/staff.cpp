@@ -106,7 +106,7 @@ int StaffRound::launch_room() const {
   return std::max(0, std::min({size_room(), by_decision, hour_left_}));
 }
 
-void StaffRound::launch(const ZoneName& zone, int count, const std::optional<InstanceId>& replaces, Reason why) {
+void StaffRound::launch(const ZoneName& zone, int count, const std::optional<InstanceId>& replaces, const Reason& why) {
   memory.launch_moments.insert(memory.launch_moments.end(), static_cast<size_t>(count), now);
   memory_changed = true;
   hour_left_ -= count;

@@ -77,7 +77,7 @@ class StaffRound {
   void because(ReasonCode code, std::string subject = {}, std::vector<Fact> facts = {});
   void because(Reason reason);
   void look_at(TimePoint moment);
-  void launch(const ZoneName& zone, int count, const std::optional<InstanceId>& replaces, Reason why);
+  void launch(const ZoneName& zone, int count, const std::optional<InstanceId>& replaces, const Reason& why);
   void begin_terminate(Seat& seat, TerminateCause cause, Reason why);
   ZonePicker zone_picker() const;
   int launch_room() const;  // how many more units max_size, its margin and the hour allow
