@@ -170,6 +170,13 @@ void Reconciler::act(const SetHealthAction& action, TimePoint now, Draft& draft)
            sentence(action.why));
 }
 
+void Reconciler::act(const KeepAction& action, TimePoint, Draft& draft) {
+  Member* member = edit(action.instance, draft);
+  if (member == nullptr) return;
+  keep(member->instance);
+  log_info("control", "group {}: {}", name_, sentence(action.why));
+}
+
 void Reconciler::act(const TransitionAction& action, TimePoint now, Draft& draft) {
   Member* member = edit(action.instance, draft);
   if (member == nullptr) return;

@@ -73,6 +73,7 @@ struct Words {
   std::string operator()(const SetHealthAction& a) const {
     return fmt::format("set {} {}", a.instance, name(a.health));
   }
+  std::string operator()(const KeepAction& a) const { return fmt::format("keep {}", a.instance); }
   std::string operator()(const TransitionAction& a) const {
     return fmt::format("move {} to {}", a.instance, name(a.to));
   }

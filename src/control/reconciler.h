@@ -125,6 +125,7 @@ class Reconciler {
   void note_pool(const TransitionAction& action, TimePoint now, Draft& draft);
   void release(const Member& member, TimePoint now, Draft& draft);
   void act(const SetHealthAction& action, TimePoint now, Draft& draft);
+  void act(const KeepAction& action, TimePoint now, Draft& draft);
   void act(const TransitionAction& action, TimePoint now, Draft& draft);
   void act(const BeginTerminateAction& action, TimePoint now, Draft& draft);
   void act(const CallTerminateAction& action, TimePoint now, Draft& draft);

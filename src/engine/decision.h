@@ -106,6 +106,8 @@ enum class ReasonCode : uint16_t {
   // stopped instances of warm pools
   WarmPoolStops,
   WarmPoolStarts,
+  // replacing, once more
+  SubstituteStays,
 };
 
 // One value of a reason, by name: {"value", 83.2}, {"instance", "i-0abc"}.
@@ -183,6 +185,14 @@ struct TransitionAction {
   friend bool operator==(const TransitionAction&, const TransitionAction&) = default;
 };
 
+// What the instance was launched to replace is well and stays, so from now on it stands for nobody: should the other
+// fall ill again, a new substitute is launched first (rule R6).
+struct KeepAction {
+  InstanceId instance;
+  Reason why;
+  friend bool operator==(const KeepAction&, const KeepAction&) = default;
+};
+
 // Asks the provider to stop (or hibernate) an instance of the warm pool, or to start it again.
 struct PowerAction {
   InstanceId instance;
@@ -205,8 +215,8 @@ struct ForgetAction {
   friend bool operator==(const ForgetAction&, const ForgetAction&) = default;
 };
 
-using Action = std::variant<SetHealthAction, TransitionAction, BeginTerminateAction, CallTerminateAction, PowerAction,
-                            ForgetAction, LaunchAction>;
+using Action = std::variant<SetHealthAction, KeepAction, TransitionAction, BeginTerminateAction, CallTerminateAction,
+                            PowerAction, ForgetAction, LaunchAction>;
 
 // What each policy wanted, before combining: for explain and the dashboard.
 struct Proposal {

@@ -160,6 +160,43 @@ TEST(Replace, OneThatRecoversIsNotTerminatedForItsSubstitute) {
   EXPECT_TRUE(w.seen.memory.replacements.tokens >= 1) << "one too many is scale-in, not a replacement";
 }
 
+// What took the place of one that recovered is capacity as any other. When that one falls ill again, it is no
+// substitute of it: another is launched first.
+TEST(Replace, WhoFallsIllAgainIsReplacedAnew) {
+  World w(0, 10, 2);
+  w.in_service(2);
+  w.at("a-0000").health = HealthStatus::Unhealthy;
+  w.at("a-0000").health_reason = "user";
+  w.step();
+  w.answer_launches();
+  w.at("a-0000").health = HealthStatus::Healthy;  // set so by the user, while its substitute is coming
+  w.at("a-0001").protected_from_scale_in = w.at("a-0000").protected_from_scale_in = true;
+  w.seen.group.desired_capacity = 3;  // so that all of them stay
+  w.settle();
+  ASSERT_EQ(w.serving(), 3);
+  w.at("a-0000").health = HealthStatus::Unhealthy;
+  w.step();
+  EXPECT_TRUE(terminated(w.last).empty());
+  ASSERT_EQ(all<LaunchAction>(w.last).size(), 1u);
+  EXPECT_EQ(all<LaunchAction>(w.last)[0].replaces, iid("a-0000"));
+  w.settle();
+  EXPECT_FALSE(w.exists("a-0000"));
+  EXPECT_EQ(w.serving(), 3);
+}
+
+// A property's counterexample: a second substitute was coming, and the first decided that it goes.
+TEST(Replace, OneThatRecoveredWaitsForNoSubstituteOfEarlier) {
+  World w(0, 10, 3, {"a", "b"});
+  w.in_service(2);
+  w.add("b-0", "b").replaces = iid("a-0000");
+  w.add("b-1", "b", LifecycleState::Pending).replaces = iid("a-0000");
+  w.at("b-1").provider_state = ProviderState::Pending;
+  w.at("b-1").agent_reported = false;
+  w.at("b-1").launched_at = w.at("b-1").state_since = w.now;
+  w.step();
+  EXPECT_EQ(terminated(w.last), Ids{});
+}
+
 TEST(Replace, TheBudgetBoundsTerminationsInEveryWindow) {
   World w(0, 40, 20);
   w.in_service(20);
@@ -369,6 +406,42 @@ TEST(Rebalance, MovesOneThatRecoveredWhileItsSubstituteStayed) {
     EXPECT_EQ(zones, (std::map<std::string, int>{{"a", 2}, {"b", 2}})) << recovered;
     EXPECT_EQ(launches, 2) << recovered;
   }
+}
+
+// Seed 1700366: one was moved, its substitute served, and then launches failed in some zone for good: neither could go.
+TEST(Rebalance, GivesUpAMoveThatMayNotBeFinished) {
+  const auto moved = [] {
+    World w(0, 4, 4, {"a", "b"});
+    w.seen.group.rebalance = true;
+    w.in_service(4, "a");
+    w.step();
+    EXPECT_EQ(all<LaunchAction>(w.last).size(), 1u);
+    w.answer_launches();
+    w.step();  // registered
+    return w;
+  };
+  const auto gives_up = [](World& w) {
+    const StaffOutcome out = w.step();
+    w.settle();
+    EXPECT_EQ(w.serving(), 4);
+    for (const Instance& i : w.seen.instances) EXPECT_FALSE(i.replaces) << i.id.str();
+    return out;
+  };
+  World failing = moved();
+  failing.seen.memory.offerings[{failing.seen.group.spec.id, ZoneName("b")}] = {3, failing.now + 1h, "no", false};
+  const StaffOutcome out = gives_up(failing);
+  ASSERT_EQ(all<BeginTerminateAction>(out).size(), 1u);
+  EXPECT_EQ(all<BeginTerminateAction>(out)[0].cause, TerminateCause::ScaleIn) << "nothing is replaced meanwhile";
+  EXPECT_TRUE(says(out, ReasonCode::SubstituteStays));
+
+  World off = moved();
+  off.seen.group.rebalance = false;
+  gives_up(off);
+  World suspended = moved();
+  suspended.seen.group.suspended.set(static_cast<size_t>(Process::AZRebalance));
+  gives_up(suspended);
+  World quiet = moved();  // and one that may is finished
+  EXPECT_EQ(all<BeginTerminateAction>(quiet.step()).at(0).cause, TerminateCause::Rebalance);
 }
 
 TEST(Rebalance, LeavesAZoneTheGroupNoLongerUses) {

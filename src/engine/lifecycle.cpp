@@ -211,6 +211,10 @@ void enter(Instance& instance, const TransitionAction& action, TimePoint now) {
   }
 }
 
+void keep(Instance& instance) {
+  instance.replaces.reset();
+}
+
 void set_health(Instance& instance, const SetHealthAction& action, TimePoint now) {
   instance.health = action.health;
   instance.health_since = now;

@@ -66,10 +66,12 @@ HookOutcome hook_outcome(std::span<const HookWait> hooks, TimePoint now);
 void begin_terminate(Instance& instance, const Group& group, TerminateCause cause, bool keeps_desired, TimePoint now);
 // TransitionAction; sets in_service_at at the first InService.
 void enter(Instance& instance, const TransitionAction& action, TimePoint now);
-// SetHealthAction. The reason's code stands first in health_reason ("unhealthy_agent: ..."), so that a later decision
-// knows whose judgement it was: ours ends when the evidence does, a user's only by the user.
 // Stopped or started: of one that is to be started, what its agent said before says nothing.
 void set_power(Instance& instance, Power wish, TimePoint now);
+// KeepAction.
+void keep(Instance& instance);
+// SetHealthAction. The reason's code stands first in health_reason ("unhealthy_agent: ..."), so that a later decision
+// knows whose judgement it was: ours ends when the evidence does, a user's only by the user.
 void set_health(Instance& instance, const SetHealthAction& action, TimePoint now);
 
 }  // namespace escala

@@ -105,8 +105,9 @@ struct Instance {
   bool returns_to_pool = false;            // Terminating, and the warm pool takes it back when its hooks are done
   bool reused = false;                     // the warm pool took it back: what becomes of it says nothing of launches
   Power power = Power::Untouched;
-  TimePoint power_since{};           // when that was asked
-  uint64_t stopped_incarnation = 0;  // of its agent when it was to be stopped: that one says nothing of a later start
+  TimePoint power_since{};  // when that was asked
+  // Of its agent when it was to be stopped: that one says nothing of a later start. 0: not known, or hibernated.
+  uint64_t stopped_incarnation = 0;
   friend bool operator==(const Instance&, const Instance&) = default;
 };
 

@@ -72,11 +72,25 @@ Allowance allowance(const GroupMemory& memory, const OfferingKey& key, bool in_f
   return {in_flight ? 0 : 1, kNever};
 }
 
+namespace {
+
+bool fails(const GroupMemory& memory, const OfferingKey& key, TimePoint now) {
+  const auto found = memory.offerings.find(key);
+  return found != memory.offerings.end() && found->second.failures > 0 &&
+         now < found->second.not_before + kFailureFades;
+}
+
+}  // namespace
+
 bool launches_failing(const GroupMemory& memory, const Group& group, TimePoint now) {
+  return !group.zones.empty() && std::all_of(group.zones.begin(), group.zones.end(), [&](const ZoneName& zone) {
+    return fails(memory, {group.spec.id, zone}, now);
+  });
+}
+
+bool zone_failing(const GroupMemory& memory, const Group& group, TimePoint now) {
   return std::any_of(group.zones.begin(), group.zones.end(), [&](const ZoneName& zone) {
-    const auto found = memory.offerings.find({group.spec.id, zone});
-    return found != memory.offerings.end() && found->second.failures > 0 &&
-           now < found->second.not_before + kFailureFades;
+    return fails(memory, {group.spec.id, zone}, now);
   });
 }
 

@@ -47,9 +47,12 @@ struct Allowance {
 // come into service yet.
 Allowance allowance(const GroupMemory& memory, const OfferingKey& key, bool in_flight, TimePoint now);
 
-// The last launches of the group's spec failed in one of its zones, lately: no voluntary termination (rule R6). A
-// failure that nobody had reason to try again fades, or a group at rest would wait for ever.
+// The last launches of the group's spec failed in each of its zones, lately: no voluntary termination (rule R6). A
+// failure that nobody had reason to try again fades, or a group at rest would wait for ever. Where one zone still
+// launches, another that cannot (it has no capacity, it is closed) holds back no instance refresh.
 bool launches_failing(const GroupMemory& memory, const Group& group, TimePoint now);
+// In one of its zones: no moving for the sake of balance, which is what that zone lacks.
+bool zone_failing(const GroupMemory& memory, const Group& group, TimePoint now);
 
 // Forgets what concerns zones the group no longer uses, and specs it no longer uses once their back-off is over: a
 // roll-back brings them back.

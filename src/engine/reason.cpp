@@ -91,8 +91,9 @@ constexpr std::array kNames = std::to_array<std::string_view>({
     "forecast_only",
     "warm_pool_stops",
     "warm_pool_starts",
+    "substitute_stays",
 });
-static_assert(kNames.size() == static_cast<size_t>(ReasonCode::WarmPoolStarts) + 1, "a code without a name");
+static_assert(kNames.size() == static_cast<size_t>(ReasonCode::SubstituteStays) + 1, "a code without a name");
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 //   NeverRegistered             subject = instance; seconds
 //   ReplacementBudgetSpent      subject = instance; percent, window (text)
 //   BreakerOpen                 unwell, in_service
+//   SubstituteStays             subject = instance; replaces (text)
 //   ZoneRebalance               subject = instance; from (text), in_zone, to (text)
 //   HookWaiting                 subject = instance; hook (text), until (text)
 //   HookContinued, HookAbandoned, HookExpired  subject = instance; hook (text), result (text)
@@ -155,6 +156,11 @@ const std::map<ReasonCode, Sentence>& sentences() {
       {BreakerClosed, [](const Words&) { return std::string("few enough are unhealthy: replacing goes on"); }},
       {WaitingForReplacement,
        [](const Words& w) { return fmt::format("instance {} stays until its substitute is in service", w.subject()); }},
+      {SubstituteStays,
+       [](const Words& w) {
+         return fmt::format("instance {} stays, and so does instance {}, which it was launched to replace", w.subject(),
+                            w["replaces"]);
+       }},
       {LaunchesFailing,
        [](const Words& w) {
          return (w.subject().empty() ? "" : fmt::format("instance {} stays: ", w.subject())) +

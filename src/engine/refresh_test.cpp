@@ -205,6 +205,52 @@ TEST(InstanceRefresh, LaunchesThatFailEndIt) {
   EXPECT_EQ(w.state().status, RefreshStatus::RollbackSuccessful);
 }
 
+// Seed 1700366: a zone that could not launch held each step of the refresh back for the twenty minutes its failure
+// counts.
+TEST(InstanceRefresh, AZoneThatCannotLaunchHoldsNothingBack) {
+  Refresh w(4);
+  w.seen.group.zones.emplace_back("b");
+  for (int k = 0; k < 100 && refreshing(w.seen.group, w.state()); ++k) {
+    w.turn(30s);
+    std::erase_if(w.seen.instances, [](const Instance& i) { return i.zone.str() == "b"; });
+    note_launch_failure(w.seen.memory, w.seen.group.name, {w.seen.group.spec.id, ZoneName("b")}, w.now, "closed");
+  }
+  EXPECT_EQ(w.state().status, RefreshStatus::Successful);
+  EXPECT_EQ(w.of("lc2"), 4);
+}
+
+// Seed 1900614: scale-in cancelled the successor that was coming, and the refresh launched another at once, ten a
+// second.
+TEST(InstanceRefresh, DesiredIsLoweredWhileASuccessorComes) {
+  for (const bool protect : {false, true}) {
+    Refresh w(7);
+    w.wishes().protected_instances = RefreshHandling::Replace;
+    if (protect)
+      for (Instance& i : w.seen.instances) i.protected_from_scale_in = true;
+    w.step();
+    ASSERT_EQ(launched(w.last), 1);
+    w.answer_launches(ProviderState::Pending, false);
+    w.seen.group.desired_capacity = 6;
+    int launches = 0, least = 7;
+    for (int k = 0; k < 200 && refreshing(w.seen.group, w.state()); ++k) {
+      w.step();
+      launches += launched(w.last);
+      least = std::min(least, w.serving());
+      w.answer_launches(ProviderState::Pending, false);
+      for (Instance& i : w.seen.instances) {
+        if (k % 10 == 9) i.provider_state = ProviderState::Running, i.agent_reported = true;
+        if (!i.terminate_token.empty()) i.provider_state = ProviderState::Gone;
+      }
+      w.now += 1s;
+      w.seen.inventory.listed_at = w.now;
+    }
+    EXPECT_EQ(w.state().status, RefreshStatus::Successful);
+    EXPECT_EQ(w.of("lc2"), 6);
+    EXPECT_LE(launches, 7);
+    EXPECT_EQ(least, 6);
+  }
+}
+
 TEST(InstanceRefresh, CancelFinishesWhatHasBegun) {
   Refresh w(4);
   w.wishes().warmup = 10s;

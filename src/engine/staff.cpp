@@ -26,6 +26,8 @@ std::string describe(const Action& action) {
           return "terminate " + a.instance.str();
         else if constexpr (std::is_same_v<T, PowerAction>)
           return (a.wish == Power::Start ? "start " : "stop ") + a.instance.str();
+        else if constexpr (std::is_same_v<T, KeepAction>)
+          return "keep " + a.instance.str();
         else if constexpr (std::is_same_v<T, ForgetAction>)
           return "forget " + a.instance.str();
         else if constexpr (std::is_same_v<T, SetHealthAction>)

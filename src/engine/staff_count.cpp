@@ -69,16 +69,19 @@ void StaffRound::count() {
   refill(memory.replacements, seen.group, heads.servers, now);
 }
 
-// A healthy instance with a substitute that serves: it goes only if the zones are evener without it.
+// A healthy instance with a substitute that serves: it goes only if the zones are evener without it, and the move may
+// be finished now. Else there is one too many, and scale-in chooses whom.
 bool StaffRound::moves_zone(const Seat& seat) const {
   if (!seen.group.rebalance || seat.instance->protected_from_scale_in || !seat.substitute) return false;
+  if (suspended(Process::AZRebalance) || !may_launch() || zone_failing(memory, seen.group, now)) return false;
   if (!in_zones(seen.group, seat.instance->zone)) return true;
   return zones.at(seat.instance->zone) > zones.at(seat.substitute->zone);
 }
 
 // From here on a paired instance is not capacity: its substitute is. A healthy one whose substitute is still booting is
 // paired as well, or the substitute would look like one too many and be cancelled. Who is to be renewed itself stands
-// in for nobody: both could go at once.
+// in for nobody: both could go at once. And whom nobody replaces any more has no substitute: it would stand for its
+// next illness too, though it was counted as capacity all the while.
 void StaffRound::pair_up() {
   for (Seat& seat : seats) {
     const Instance& instance = *seat.instance;
@@ -101,17 +104,34 @@ void StaffRound::pair_up() {
     if (!launch.replaces) continue;
     if (Seat* replaced = seat_of(*launch.replaces)) replaced->substitute_coming = true;
   }
+  std::set<InstanceId> stay;  // those that recovered, and those that are not moved any more
   for (Seat& seat : seats) {
-    if (seat.substitute_coming && seat.substitute_weight < seat.weight) seat.substitute = nullptr;  // the rest comes
+    const bool condemned = seat.condition != Condition::Well || seat.renew;
+    // The rest comes; and whether a healthy one goes is for the one that comes to say.
+    if (seat.substitute_coming && (seat.substitute_weight < seat.weight || !condemned)) seat.substitute = nullptr;
     const bool stands = is_serving(seat.instance->state) && !seat.leaving && seat.condition != Condition::Dead;
     if (!stands || (!seat.substitute && !seat.substitute_coming)) continue;
-    const bool condemned = seat.condition != Condition::Well || seat.renew;
-    if (!condemned && seat.substitute && !seat.substitute_coming && !moves_zone(seat))
-      continue;  // it recovered: one too many, for scale-in to choose
+    if (!condemned && seat.substitute && !moves_zone(seat)) {
+      if (seat.instance->health == HealthStatus::Healthy) stay.insert(seat.instance->id);
+      continue;  // one too many, for scale-in to choose
+    }
     seat.paired = true;
     heads.paired += seat.weight;
     zones[seat.instance->zone] -= seat.weight;
     if (seat.condition == Condition::Well) heads.healthy -= seat.weight;
+  }
+  keep_substitutes_of(stay);
+}
+
+void StaffRound::keep_substitutes_of(const std::set<InstanceId>& stay) {
+  if (stay.empty()) return;
+  for (const Seat& seat : seats) {
+    const Instance& instance = *seat.instance;
+    if (seat.leaving || !is_serving(instance.state) || !instance.replaces || !stay.contains(*instance.replaces))
+      continue;
+    Reason why{ReasonCode::SubstituteStays, instance.id.str(), {fact("replaces", instance.replaces->str())}};
+    because(why);
+    early_.emplace_back(KeepAction{instance.id, std::move(why)});
   }
 }
 

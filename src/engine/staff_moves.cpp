@@ -193,11 +193,15 @@ void StaffRound::move_pending(size_t index) {
     if (!seats[index].leaving) ask_power(instance, Power::Start);
     return;
   }
-  const bool spoke = instance.agent_reported && (instance.provider_state == ProviderState::Unknown ||
-                                                 instance.provider_state == ProviderState::Pending);
+  // Of one that is started again, an agent that was not known when it was stopped may be the one from before, heard
+  // late: then a list has to say that it runs.
+  const bool again = instance.power == Power::Start;
+  const bool reported = instance.agent_reported && (!again || instance.stopped_incarnation != 0);
+  const bool spoke = reported && (instance.provider_state == ProviderState::Unknown ||
+                                  instance.provider_state == ProviderState::Pending);
   // A list that was asked for before it was started again tells of the time before.
-  const bool old_word = instance.power == Power::Start && seen.inventory.listed_at <= instance.power_since;
-  const bool listed = instance.provider_state == ProviderState::Running && (!old_word || instance.agent_reported);
+  const bool old_word = again && seen.inventory.listed_at <= instance.power_since;
+  const bool listed = instance.provider_state == ProviderState::Running && (!old_word || reported);
   const bool running = listed || spoke;
   const bool first_time = !instance.in_service_at;
   const bool warm = is_warmed(instance.state);

@@ -174,7 +174,22 @@ bool StaffRound::begin_first(Seat& seat) {
   return true;
 }
 
+// Of several that are too many none needs a substitute.
+bool StaffRound::renew_spare(Seat& seat) {
+  if (heads.serving - seat.weight < desired) return false;
+  if (*seat.renew == TerminateCause::Lifetime) {
+    if (!token_left(seat, heads.paired + 1)) return false;
+    spend_replacement();
+  }
+  excess_left -= seat.weight;
+  begin_terminate(seat, *seat.renew, *seat.why);
+  return true;
+}
+
 bool StaffRound::renew_one(Seat& seat, int& reserved) {
+  if (excess_left >= seat.weight) return renew_spare(seat);
+  // Scale-in has just cancelled one on its way: what it was launched for is known anew in the next decision only.
+  if (cancelled || heads.capacity() - lightest() >= desired) return false;
   if (terminates_first(bounds(seen.group, *seat.renew))) return begin_first(seat);
   if (surplus_room() <= 0 || heads.capacity() < desired) return false;
   const int before = reserved;

@@ -230,7 +230,7 @@ void StaffRound::rebalance() {
     }
   }
   if (!from) return;
-  if (launches_failing(memory, group, now)) {
+  if (zone_failing(memory, group, now)) {
     because(ReasonCode::LaunchesFailing);
     return;
   }

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -98,7 +99,8 @@ class StaffRound {
   ZoneCounts zones;  // instances that count for balance
   bool breaker_changed = false;
   bool memory_changed = false;
-  int excess_left = 0;  // of scale-in: units that could not go in this decision
+  int excess_left = 0;     // of scale-in: units that could not go in this decision
+  bool cancelled = false;  // by scale-in: one that was coming
   int planned_launches = 0;
   int begun_terminations = 0;
   int returning = 0;  // of them: those that will go back to the warm pool
@@ -118,6 +120,7 @@ class StaffRound {
   void note_health(size_t index);
   void count_leaving(const Seat& seat);
   void pair_up();
+  void keep_substitutes_of(const std::set<InstanceId>& stay);
   void find_probes();
   void watch_breaker(int in_service, int unwell);
   bool moves_zone(const Seat& seat) const;
@@ -141,6 +144,7 @@ class StaffRound {
   bool renewal_allowed(const Seat& seat);
   bool renew_one(Seat& seat, int& reserved);
   bool begin_first(Seat& seat);
+  bool renew_spare(Seat& seat);
   int ready() const;
   bool warmed_up(const Instance& instance) const;
   void renew_standby();

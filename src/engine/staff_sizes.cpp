@@ -98,8 +98,11 @@ void StaffRound::dismiss_excess(int excess) {
   }
   if (!health.inventory_trusted()) return;
   std::vector<Candidate> unwell, well;
-  int shielded = 0;
+  int shielded = 0, serving_well = 0;
   for (const Seat& seat : seats) {
+    // Those that are being replaced serve until their substitutes do: they are paired and yet no loss.
+    if (!seat.leaving && is_serving(seat.instance->state) && seat.condition == Condition::Well)
+      serving_well += seat.weight;
     const bool standby = planted(Mistake::StandbyChosen) && seat.instance->state == LifecycleState::Standby;
     if (seat.leaving || seat.paired || !(is_serving(seat.instance->state) || standby) ||
         seat.condition == Condition::Dead)
@@ -114,7 +117,7 @@ void StaffRound::dismiss_excess(int excess) {
   dismiss(unwell, std::min(excess_left, above_min));
   const int spare = planted(Mistake::ComingCountAsServing)
                         ? excess_left
-                        : std::min({excess_left, heads.healthy - desired, heads.serving - min_size});
+                        : std::min({excess_left, serving_well - desired, heads.serving - min_size});
   const int dismissed = dismiss(well, spare);
   if (dismissed < spare && shielded > 0)
     because(ReasonCode::ProtectedFromScaleIn, "", {fact("protected", shielded), fact("wanted", spare - dismissed)});
@@ -152,6 +155,7 @@ void StaffRound::cancel_coming(int units) {
     because(why);
     begin_terminate(*seat, TerminateCause::ScaleIn, std::move(why));
     excess_left -= seat->weight;
+    cancelled = true;
   }
 }
 

@@ -202,6 +202,7 @@ struct World {
     power_calls.push_back(a.wish);
   }
   void carry_out(const SetHealthAction& a) { set_health(at(a.instance.str()), a, now); }
+  void carry_out(const KeepAction& a) { keep(at(a.instance.str())); }
   void carry_out(const ForgetAction& a) {
     EXPECT_EQ(at(a.instance.str()).provider_state, ProviderState::Gone);
     remove(a.instance);

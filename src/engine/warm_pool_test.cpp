@@ -121,6 +121,7 @@ struct Sleeping : Pool {
     one().provider_state = ProviderState::Stopped;
     step();
     EXPECT_EQ(count(WarmedStopped), 1);
+    one().stopped_incarnation = 1;
   }
   Instance& one() { return seen.instances.front(); }
   // It is drawn, started and in service.
@@ -159,6 +160,25 @@ TEST(WarmPool, RestsStoppedAndIsStartedWhenItIsNeeded) {
   w.step();
   EXPECT_EQ(w.one().state, Pending);
   w.one().agent_reported = true;
+  w.step();
+  EXPECT_EQ(w.one().state, InService);
+}
+
+// Seed 1903775: nobody knew which agent was stopped, and what it had said came once it was started again.
+TEST(WarmPool, OfAnUnknownAgentAListHasToSayThatItRuns) {
+  Sleeping w;
+  w.one().stopped_incarnation = 0;
+  w.seen.group.desired_capacity = 1;
+  w.step();
+  w.one().agent_reported = true;
+  w.one().provider_state = ProviderState::Pending;  // the start's answer
+  w.now += 10s;
+  w.step();
+  EXPECT_EQ(w.one().state, Pending);
+  w.one().provider_state = ProviderState::Running;  // a list from before the stop
+  w.step();
+  EXPECT_EQ(w.one().state, Pending);
+  w.list();
   w.step();
   EXPECT_EQ(w.one().state, InService);
 }

@@ -190,6 +190,9 @@ class ScenarioRun {
   void carry_out(const SetHealthAction& a) {
     if (Instance* i = find(a.instance)) set_health(*i, a, now_);
   }
+  void carry_out(const KeepAction& a) {
+    if (Instance* i = find(a.instance)) keep(*i);
+  }
   void carry_out(const ForgetAction& a) {
     readings_.erase(a.instance);
     std::erase_if(seen_.instances, [&](const Instance& i) { return i.id == a.instance; });
