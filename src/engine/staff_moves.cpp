@@ -147,8 +147,9 @@ void StaffRound::ask_power(const Instance& instance, Power wish) {
   const bool starts = wish == Power::Start;
   Reason why{starts ? ReasonCode::WarmPoolStarts : ReasonCode::WarmPoolStops, instance.id.str(), {}};
   because(why);
-  if (instance.power == wish && now < instance.power_since + kAskPowerAgain) {
-    look_at(instance.power_since + kAskPowerAgain);
+  const Duration in_vain = std::clamp(instance.power_since - instance.state_since, kAskPowerAgain, kAskPowerCap);
+  if (instance.power == wish && now < instance.power_since + in_vain) {
+    look_at(instance.power_since + in_vain);
     return;
   }
   if (!is_asleep(instance.state)) seat_of(instance).moved = true;  // who rests goes on resting

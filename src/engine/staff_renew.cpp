@@ -188,8 +188,6 @@ bool StaffRound::renew_spare(Seat& seat) {
 
 bool StaffRound::renew_one(Seat& seat, int& reserved) {
   if (excess_left >= seat.weight) return renew_spare(seat);
-  // Scale-in has just cancelled one on its way: what it was launched for is known anew in the next decision only.
-  if (cancelled || heads.capacity() - lightest() >= desired) return false;
   if (terminates_first(bounds(seen.group, *seat.renew))) return begin_first(seat);
   if (surplus_room() <= 0 || heads.capacity() < desired) return false;
   const int before = reserved;

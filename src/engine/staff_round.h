@@ -19,8 +19,11 @@ namespace escala {
 
 inline constexpr int kMaxTerminationsPerDecision = 1000;  // the rest follows in the next decision
 inline constexpr size_t kMaxReasonsPerCode = 8;           // the last one kept says how many more there were
-inline constexpr Duration kAskPowerAgain{1min};           // a stop or start that has no effect is asked for again
-inline constexpr Duration kSettle = 100ms;                // after acting, look again: the next step may be possible
+// A stop or start that has no effect is asked for again after this, and then after as long as it has been asked for in
+// vain, at most kAskPowerCap: what EC2 refuses for good (to hibernate who was not launched for it) costs it few calls.
+inline constexpr Duration kAskPowerAgain{1min};
+inline constexpr Duration kAskPowerCap{15min};
+inline constexpr Duration kSettle = 100ms;  // after acting, look again: the next step may be possible
 
 // One instance in this decision.
 struct Seat {
@@ -99,8 +102,7 @@ class StaffRound {
   ZoneCounts zones;  // instances that count for balance
   bool breaker_changed = false;
   bool memory_changed = false;
-  int excess_left = 0;     // of scale-in: units that could not go in this decision
-  bool cancelled = false;  // by scale-in: one that was coming
+  int excess_left = 0;  // of scale-in: units that could not go in this decision
   int planned_launches = 0;
   int begun_terminations = 0;
   int returning = 0;  // of them: those that will go back to the warm pool
@@ -136,6 +138,7 @@ class StaffRound {
   void dismiss_excess(int excess);
   int dismiss(const std::vector<Candidate>& candidates, int units);
   void cancel_coming(int units);
+  bool succeeds_one_that_serves(const Instance& coming);
   void release(Seat& seat);
   void replace(Seat& seat, int& reserved);
   void start_substitute(Seat& seat, int& reserved);

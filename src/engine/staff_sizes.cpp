@@ -128,6 +128,14 @@ void StaffRound::dismiss_excess(int excess) {
     because(ReasonCode::NoVictim, "", {fact("unanswered", heads.unanswered)});
 }
 
+// Its successor, and it serves until that one does. To cancel it makes nobody fewer: the one it is for counts again,
+// and is given another at once.
+bool StaffRound::succeeds_one_that_serves(const Instance& coming) {
+  if (!coming.replaces) return false;
+  const Seat* replaced = seat_of(*coming.replaces);
+  return replaced && replaced->paired && replaced->renew && replaced->condition == Condition::Well;
+}
+
 // Youngest first, as it has the least to lose; substitutes last, since those they stand for would have to wait again.
 void StaffRound::cancel_coming(int units) {
   if (units <= 0) return;
@@ -135,7 +143,7 @@ void StaffRound::cancel_coming(int units) {
   for (Seat& seat : seats) {
     const Instance& instance = *seat.instance;
     if (!seat.leaving && !seat.moved && is_coming(instance.state) && seat.condition != Condition::Dead &&
-        !instance.protected_from_scale_in)
+        !instance.protected_from_scale_in && !succeeds_one_that_serves(instance))
       candidates.push_back(&seat);
   }
   const auto goes_first = [](const Seat* a, const Seat* b) {
@@ -155,7 +163,6 @@ void StaffRound::cancel_coming(int units) {
     because(why);
     begin_terminate(*seat, TerminateCause::ScaleIn, std::move(why));
     excess_left -= seat->weight;
-    cancelled = true;
   }
 }
 

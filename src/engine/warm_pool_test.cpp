@@ -216,6 +216,17 @@ TEST(WarmPool, AStopOrStartWithoutEffectIsAskedForAgain) {
   EXPECT_EQ(w.power_calls, (std::vector{Power::Stop, Power::Stop, Power::Start, Power::Start}));
 }
 
+TEST(WarmPool, WhatIsRefusedForGoodIsAskedForEverMoreSeldom) {
+  Pool w(0, 1);
+  w.seen.group.warm_pool->state = PoolState::Hibernated;
+  w.step();
+  w.answer_launches();
+  for (int k = 0; k < 24 * 60; ++k, w.now += 1min, w.seen.inventory.listed_at = w.now) w.step();
+  EXPECT_EQ(w.count(WarmedPending), 1);
+  EXPECT_LE(w.power_calls.size(), 24u * 4 + 5);
+  EXPECT_GE(w.power_calls.size(), 24u * 4);
+}
+
 TEST(WarmPool, WhoCannotBeStartedIsReplaced) {
   Sleeping w;
   w.seen.group.desired_capacity = 1;
