@@ -246,6 +246,23 @@ TEST_F(Api, TerminatesInstancesOnRequest) {
               HasSubstr("No active Lifecycle Action found"));
 }
 
+TEST_F(Api, WhoTerminatesAComingInstanceEndsItsLaunch) {
+  make_group("web", R"(,"DesiredCapacity":1)");
+  add_instance("i-1", LifecycleState::Pending);
+  state::Activity launch = start_activity(ActivityId("launch"), GroupName("web"), launch_description(InstanceId("i-1")),
+                                          "because", clock_.now());
+  launch.set_instance("i-1");
+  Batch batch;
+  batch.put(activity_key(launch), launch.SerializeAsString());
+  ASSERT_TRUE(store_.commit(batch).ok());
+  EXPECT_THAT(
+      call("TerminateInstanceInAutoScalingGroup", R"({"InstanceId":"i-1","ShouldDecrementDesiredCapacity":false})"),
+      HasSubstr("InProgress"));
+  const std::string told = call("DescribeScalingActivities", R"({"AutoScalingGroupName":"web"})");
+  EXPECT_THAT(told, HasSubstr("Cancelled"));
+  EXPECT_THAT(told, HasSubstr("terminated in response to a user request"));
+}
+
 TEST_F(Api, StandbyHealthAndProtection) {
   make_group("web", R"(,"DesiredCapacity":2)");
   add_instance("i-1");

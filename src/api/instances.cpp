@@ -82,6 +82,23 @@ Failure below_min(const char* what, const Group& group, int after) {
                   what, group.min_size, group.desired_capacity, after));
 }
 
+// Who terminates it before it is in service ends its launch as well.
+Failure end_launch(const Context& context, const LoadedInstance& loaded, TimePoint now, Batch& batch) {
+  if (is_serving(loaded.instance.state)) return std::nullopt;
+  const auto records = context.store.scan(keys::activities(loaded.group));
+  if (!records) return from_error(records.error());
+  for (const Record& record : *records) {
+    state::Activity activity;
+    if (!activity.ParseFromString(record.value) || activity.instance() != loaded.instance.id.str() ||
+        finished(activity))
+      continue;
+    finish_activity(activity, state::Activity::CANCELLED, "The instance was terminated in response to a user request",
+                    now);
+    batch.expect(record.key, record.version).put(record.key, activity.SerializeAsString());
+  }
+  return std::nullopt;
+}
+
 Failure terminate_instance(const Context& context, const TerminateInstanceInAutoScalingGroupRequest& request,
                            TerminateInstanceInAutoScalingGroupResponse& response) {
   const InstanceId id(request.instanceid());
@@ -103,6 +120,7 @@ Failure terminate_instance(const Context& context, const TerminateInstanceInAuto
       return below_min("Terminating instance", group.group, group.group.desired_capacity - units);
     state::Activity activity = begin(context, loaded.group, id, terminate_description(id),
                                      requested("an instance was taken out of service", units, group.group, now), now);
+    ESCALA_API_TRY(end_launch(context, loaded, now, batch));
     begin_terminate(instance, group.group, TerminateCause::User, !decrement, now);
     Random random(context.seed());
     for (HookWait& wait : instance.hooks) {
@@ -111,7 +129,7 @@ Failure terminate_instance(const Context& context, const TerminateInstanceInAuto
       if (hook != nullptr && !hook->notification_target.empty())
         escala::put(batch, hook_notice(loaded.group, id, *hook, wait, new_activity_id(random).str(), now));
     }
-    if (!instance.hooks.empty()) activity.set_status(state::Activity::WAITING);
+    advance_activity(activity, instance.hooks.empty() ? state::Activity::IN_PROGRESS : state::Activity::WAITING);
     group.group.desired_capacity -= units;
     put(batch, group);  // in any case: see change_group()
     put(batch, loaded);

@@ -305,10 +305,11 @@ bool answered(const Context& context, const GroupName& name, const state::Client
   std::set<std::string> closed;
   for (const Record& record : *activities) {
     state::Activity activity;
-    if (!activity.ParseFromString(record.value) || !ours.contains(activity.token()) || !finished(activity)) continue;
+    if (!activity.ParseFromString(record.value) || !ours.contains(activity.token())) continue;
+    if (activity.instance().empty() && !finished(activity)) continue;
     closed.insert(activity.token());
     const std::string zone = activity.reasons_size() > 0 ? activity.reasons(0).subject() : "";
-    if (activity.status() == state::Activity::SUCCESSFUL) {
+    if (!activity.instance().empty()) {
       const auto found = find_instance(context, InstanceId(activity.instance()));
       const std::string type =
           std::holds_alternative<LoadedInstance>(found) ? std::get<0>(found).instance.instance_type : "";

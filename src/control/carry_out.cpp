@@ -184,6 +184,7 @@ void Reconciler::act(const TransitionAction& action, TimePoint now, Draft& draft
   note_pool(action, now, draft);
   enter(member->instance, action, now);
   fill_hook_tokens(member->instance, now, draft);
+  if (action.why.code != ReasonCode::WarmPoolReturned) follow(member->instance, now, draft);
   draft.urgent = draft.urgent || !member->instance.hooks.empty();  // somebody will be told these tokens
   log_info("control", "group {}: instance {} {} -> {}", name_, action.instance, escala::name(from),
            escala::name(action.to));
@@ -199,15 +200,28 @@ void Reconciler::note_pool(const TransitionAction& action, TimePoint now, Draft&
     return;
   }
   if (action.why.code != ReasonCode::WarmPoolDrawn) return;
-  state::Activity activity =
-      start_activity(new_activity_id(context_->random), name_,
-                     fmt::format("Launching a new EC2 instance from warm pool: {}", action.instance),
-                     join(desired_cause_, launch_cause(capacity_, capacity_ + 1, now)), now);
+  begin_activity(action.instance, fmt::format("Launching a new EC2 instance from warm pool: {}", action.instance),
+                 join(desired_cause_, launch_cause(capacity_, capacity_ + 1, now)), state::Activity::PENDING, now,
+                 draft);
   ++capacity_;
-  activity.set_instance(action.instance.str());
-  finish_activity(activity, state::Activity::SUCCESSFUL, "", now);
-  draft.batch.put(activity_key(activity), activity.SerializeAsString());
   draft.urgent = true;
+}
+
+// The activity under way goes with the state of its instance: a launch ends when it is in service, or prepared.
+void Reconciler::follow(const Instance& instance, TimePoint now, Draft& draft) {
+  const auto open = open_activities_.find(instance.id);
+  if (open == open_activities_.end()) return;
+  if (is_serving(instance.state) || is_warm(instance.state)) {
+    end_activity(open->second, state::Activity::SUCCESSFUL, "", now, draft, kLaunchNotice);
+    return;
+  }
+  state::Activity activity;
+  if (!under_way(open->second, activity)) return;
+  state::Activity::Status status = is_going(instance.state) ? state::Activity::IN_PROGRESS : state::Activity::PENDING;
+  if (!instance.hooks.empty()) status = state::Activity::WAITING;
+  if (status == activity.status()) return;
+  advance_activity(activity, status);
+  draft.batch.put(open->second, activity.SerializeAsString());
 }
 
 // It goes on running and is nobody's to terminate; the record of it says so (invariant I-05).
@@ -226,19 +240,34 @@ void Reconciler::release(const Member& member, TimePoint now, Draft& draft) {
     end_activity(open->second, state::Activity::SUCCESSFUL, "", now, draft);
 }
 
+// The launch of one that is given up on its way; one that the warm pool takes back is of use all the same.
+void Reconciler::end_launch(const Instance& instance, const BeginTerminateAction& action, TimePoint now, Draft& draft) {
+  const auto open = open_activities_.find(instance.id);
+  if (open == open_activities_.end()) return;
+  const std::string why = sentence(action.why);
+  if (action.cause == TerminateCause::NeverRegistered || action.cause == TerminateCause::Unhealthy)
+    end_activity(open->second, state::Activity::FAILED, why, now, draft, kLaunchErrorNotice);
+  else if (instance.returns_to_pool)
+    end_activity(open->second, state::Activity::SUCCESSFUL, why, now, draft, kLaunchNotice);
+  else
+    end_activity(open->second, state::Activity::CANCELLED, why, now, draft);
+}
+
 void Reconciler::act(const BeginTerminateAction& action, TimePoint now, Draft& draft) {
   Member* member = edit(action.instance, draft);
   if (member == nullptr) return;
   Instance& instance = member->instance;
   const bool capacity = !is_warmed(instance.state) && instance.state != LifecycleState::Standby;
   begin_terminate(instance, seen_.group, action.cause, action.keeps_desired, now);
+  end_launch(instance, action, now, draft);
   fill_hook_tokens(instance, now, draft);
   draft.urgent = true;
   const std::string cause = action.cause == TerminateCause::ScaleIn
                                 ? join(desired_cause_, shrink_cause(instance.id, capacity_, capacity_ - 1, now))
                                 : out_of_service_cause(sentence(action.why), now);
   if (capacity) --capacity_;
-  begin_activity(instance.id, terminate_description(instance.id), cause, !instance.hooks.empty(), now, draft);
+  begin_activity(instance.id, terminate_description(instance.id), cause,
+                 instance.hooks.empty() ? state::Activity::IN_PROGRESS : state::Activity::WAITING, now, draft);
   log_info("control", "group {}: terminating {} ({}): {}", name_, instance.id, escala::name(action.cause),
            sentence(action.why));
 }
@@ -271,7 +300,8 @@ void Reconciler::act(const CallTerminateAction& action, TimePoint now, Draft& dr
     intent.set_activity(open->second);
   else
     intent.set_activity(begin_activity(instance.id, terminate_description(instance.id),
-                                       out_of_service_cause(sentence(action.why), now), false, now, draft));
+                                       out_of_service_cause(sentence(action.why), now), state::Activity::IN_PROGRESS,
+                                       now, draft));
   draft.opened.push_back(std::move(intent));
 }
 
@@ -297,10 +327,11 @@ void Reconciler::act(const ForgetAction& action, TimePoint now, Draft& draft) {
   const auto known = members_.find(action.instance);
   if (known == members_.end()) return;
   const Instance& instance = known->second.instance;
-  const auto open = open_activities_.find(instance.id);
-  if (open != open_activities_.end()) {
-    end_activity(open->second, state::Activity::SUCCESSFUL, "", now, draft, kTerminateNotice);
-  } else if (!is_going(instance.state)) {
+  const bool going = is_going(instance.state);
+  if (const auto open = open_activities_.find(instance.id); open != open_activities_.end())
+    end_activity(open->second, going ? state::Activity::SUCCESSFUL : state::Activity::FAILED,
+                 going ? "" : sentence(action.why), now, draft, going ? kTerminateNotice : kLaunchErrorNotice);
+  if (!going) {
     // Nobody here asked for it: it died. People look for it among the activities all the same.
     state::Activity activity =
         start_activity(new_activity_id(context_->random), name_, terminate_description(instance.id),
@@ -362,25 +393,29 @@ void Reconciler::act(const LaunchAction& action, TimePoint now, Draft& draft) {
 // --- activities -----------------------------------------------------------------------------------------------------
 
 std::string Reconciler::begin_activity(const InstanceId& instance, std::string description, std::string cause,
-                                       bool waits, TimePoint now, Draft& draft) {
+                                       state::Activity::Status status, TimePoint now, Draft& draft) {
   state::Activity activity =
       start_activity(new_activity_id(context_->random), name_, std::move(description), std::move(cause), now);
   activity.set_instance(instance.str());
-  if (waits) activity.set_status(state::Activity::WAITING);
+  advance_activity(activity, status);
   std::string key = activity_key(activity);
   draft.batch.put(key, activity.SerializeAsString());
   draft.activities_begun[instance] = key;
   return key;
 }
 
+// Reads it; false when it has ended, or was swept away meanwhile.
+bool Reconciler::under_way(const std::string& key, state::Activity& activity) const {
+  const auto record = context_->store.get(key);
+  if (!record.ok() || !*record || !activity.ParseFromString((*record)->value)) return false;
+  return !finished(activity) || planted(Mistake::ActivityEndedTwice);
+}
+
 void Reconciler::end_activity(const std::string& key, state::Activity::Status status, std::string_view message,
                               TimePoint now, Draft& draft, const std::string& event) {
-  const auto record = context_->store.get(key);
-  if (!record.ok() || !*record) return;  // swept away meanwhile
   state::Activity activity;
-  if (!activity.ParseFromString((*record)->value)) return;
-  if (finished(activity) && !planted(Mistake::ActivityEndedTwice)) return;
-  finish_activity(activity, status, message, now);
+  if (!under_way(key, activity)) return;
+  finish_activity(activity, status, message.empty() ? std::string(activity.status_message()) : message, now);
   draft.batch.put(key, activity.SerializeAsString());
   if (!event.empty()) announce(activity, event, now, draft);
 }

@@ -2,6 +2,7 @@
 // virtual time.
 #include "control/controller.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "control/test_world.h"
@@ -46,6 +47,64 @@ TEST_F(ControllerTest, FillsANewGroupAndTellsWhy) {
   EXPECT_EQ(told->desired(), 2);
   EXPECT_EQ(w_.metrics.watched(kWeb).in_service, 2u);
   EXPECT_EQ(w_.metrics.watched(kWeb).instances.size(), 2u);
+}
+
+// A launch is no success before its instance serves; what people and their scripts wait for is told as it goes on.
+TEST_F(ControllerTest, ALaunchEndsWhenItsInstanceServesAndFailsWhenItNeverDoes) {
+  Group group = group_of("web", 1, 5, 1);
+  group.hooks = {{HookName("warm-up"), LifecycleTransition::Launching, 30s, true, ""}};
+  group.registration_timeout = 60s;
+  w_.put_group(group);
+  const auto only = [&] {
+    const auto all = w_.activities(kWeb);
+    return all.empty() ? state::Activity() : all.front();
+  };
+  w_.provider.before_answers = [&](std::vector<Completion>& answers) {
+    for (Completion& answer : answers)
+      for (ProviderInstance& made : answer.instances) made.state = ProviderState::Pending;
+  };
+  ASSERT_TRUE(w_.run_until([&] { return !w_.recorded(kWeb).empty(); }));
+  EXPECT_EQ(only().status(), state::Activity::PENDING);
+  EXPECT_EQ(only().progress(), 30);
+  w_.provider.before_answers = {};
+  EXPECT_EQ(only().instance(), w_.recorded(kWeb)[0].id.str());
+  EXPECT_FALSE(only().has_end());
+  ASSERT_TRUE(w_.run_until([&] { return w_.recorded(kWeb)[0].state == LifecycleState::PendingWait; }));
+  EXPECT_EQ(only().status(), state::Activity::WAITING);
+  w_.restart();  // it is found again
+  ASSERT_TRUE(all_in_service(kWeb, 1));
+  EXPECT_EQ(only().status(), state::Activity::SUCCESSFUL);
+  EXPECT_GE(only().end() - only().start(), to_us(TimePoint{30s}));
+
+  group = w_.stored(kWeb);
+  group.hooks.clear();
+  group.desired_capacity = 2;
+  w_.put_group(group);
+  ASSERT_TRUE(w_.run_until([&] { return w_.recorded(kWeb).size() == 2; }));
+  InstanceId mute;
+  for (const Instance& instance : w_.recorded(kWeb))
+    if (instance.state != LifecycleState::InService) mute = instance.id;
+  w_.mute.insert(mute);
+  ASSERT_TRUE(w_.run_until([&] { return w_.activities(kWeb).size() >= 3; }, 3min));
+  const auto failed = w_.activities(kWeb)[1];
+  EXPECT_EQ(failed.instance(), mute.str());
+  EXPECT_EQ(failed.status(), state::Activity::FAILED);
+  EXPECT_THAT(failed.status_message(), testing::HasSubstr("has not reported within 60 s"));
+}
+
+TEST_F(ControllerTest, ALaunchThatScaleInCallsOffIsCancelled) {
+  Group group = group_of("web", 0, 5, 1);
+  w_.put_group(group);
+  ASSERT_TRUE(w_.run_until([&] { return w_.recorded(kWeb).size() == 1; }));
+  w_.mute.insert(w_.recorded(kWeb)[0].id);
+  group = w_.stored(kWeb);
+  group.desired_capacity = 0;
+  w_.put_group(group);
+  ASSERT_TRUE(w_.run_until([&] { return w_.recorded(kWeb).empty(); }));
+  const auto all = w_.activities(kWeb);
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].status(), state::Activity::CANCELLED);
+  EXPECT_EQ(all[1].status(), state::Activity::SUCCESSFUL);
 }
 
 TEST_F(ControllerTest, GrowsUnderLoadAndShrinksAfterIt) {

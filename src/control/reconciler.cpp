@@ -176,8 +176,8 @@ Status Reconciler::load_open_activities() {
     if (!activity.ParseFromString(record.value)) {
       ESCALA_ASSIGN(activity, parse<state::Activity>(record.key, record.value));  // says what is wrong
     }
-    // Launches are found through their intents; before they have an instance nothing else leads to them.
-    if (!finished(activity) && activity.token().empty() && !activity.instance().empty())
+    // A launch that is not answered is found through its intent.
+    if (!finished(activity) && !activity.instance().empty())
       open_activities_[InstanceId(activity.instance())] = record.key;
   }
   return {};
@@ -202,9 +202,11 @@ bool Reconciler::apply(const Store::Change& change) {
   }
   if (change.key.starts_with("activity/") && change.value) {
     state::Activity activity;
-    if (activity.ParseFromString(*change.value) && !finished(activity) && activity.token().empty() &&
-        !activity.instance().empty())
-      open_activities_[InstanceId(activity.instance())] = change.key;
+    if (activity.ParseFromString(*change.value) && !finished(activity) && !activity.instance().empty()) {
+      // Keys grow with time: a change that is told late is of an earlier activity.
+      std::string& open = open_activities_[InstanceId(activity.instance())];
+      open = std::max(open, change.key);
+    }
     return false;
   }
   if (change.key == keys::traffic(name_)) return take_traffic(change.value);

@@ -123,6 +123,8 @@ class Reconciler {
   bool drop_warm_pool(Group& group) const;
   void record_refresh(const Decision& decision, Draft& draft);
   void note_pool(const TransitionAction& action, TimePoint now, Draft& draft);
+  void follow(const Instance& instance, TimePoint now, Draft& draft);
+  void end_launch(const Instance& instance, const BeginTerminateAction& action, TimePoint now, Draft& draft);
   void release(const Member& member, TimePoint now, Draft& draft);
   void act(const SetHealthAction& action, TimePoint now, Draft& draft);
   void act(const KeepAction& action, TimePoint now, Draft& draft);
@@ -138,8 +140,9 @@ class Reconciler {
                                 TimePoint now) const;
   void fill_hook_tokens(Instance& instance, TimePoint now, Draft& draft);
   void announce(const state::Activity& activity, const std::string& event, TimePoint now, Draft& draft);
-  std::string begin_activity(const InstanceId& instance, std::string description, std::string cause, bool waits,
-                             TimePoint now, Draft& draft);
+  std::string begin_activity(const InstanceId& instance, std::string description, std::string cause,
+                             state::Activity::Status status, TimePoint now, Draft& draft);
+  bool under_way(const std::string& key, state::Activity& activity) const;
   void end_activity(const std::string& key, state::Activity::Status status, std::string_view message, TimePoint now,
                     Draft& draft, const std::string& event = {});
   void close(const Token& token, Draft& draft);
@@ -176,7 +179,7 @@ class Reconciler {
   Revision forecasts_version_ = 0;
   TimePoint forecasts_saved_at_{};
   bool forecasts_changed_ = false;
-  std::map<InstanceId, std::string> open_activities_;  // terminations under way
+  std::map<InstanceId, std::string> open_activities_;  // the launch or termination under way
   std::string desired_cause_;  // why desired differs from what is there, for the next activities
   int capacity_ = 0;           // in service and coming, while carrying out
   TimePoint look_again_at_{};

@@ -95,9 +95,15 @@ void Reconciler::settle_launch(const state::Operation& intent, const Completion&
     first = false;
     activity.set_instance(made.id.str());
     activity.set_description(launch_description(made.id));
-    finish_activity(activity, state::Activity::SUCCESSFUL, made.detail, now);
-    draft.batch.put(activity_key(activity), activity.SerializeAsString());
-    announce(activity, kLaunchNotice, now, draft);
+    activity.set_status_message(made.detail);
+    const std::string key = activity_key(activity);
+    if (exists()) {  // it ends when the instance is in service, or is given up
+      advance_activity(activity, state::Activity::PENDING);
+      draft.activities_begun[made.id] = key;
+    } else {
+      finish_activity(activity, state::Activity::CANCELLED, "The group was deleted meanwhile", now);
+    }
+    draft.batch.put(key, activity.SerializeAsString());
     log_info("control", "group {}: launched {} in {}{}{}", name_, made.id, intent.zone(),
              made.detail.empty() ? "" : ": ", made.detail);
   }

@@ -153,6 +153,13 @@ TEST_F(UpkeepTest, AWarmPoolIsFilledDrawnFromAndDeleted) {
   w_.put_group(group);
   ASSERT_TRUE(w_.run_until([&] { return w_.in_service(kWeb) == 3; }));
   EXPECT_EQ(w_.provider.ever(), 3u) << "nothing was launched for it";
+  int launched = 0, drawn = 0;
+  for (const state::Activity& activity : w_.activities(kWeb)) {
+    EXPECT_EQ(activity.status(), state::Activity::SUCCESSFUL) << activity.description();
+    (activity.description().find("from warm pool") == std::string::npos ? launched : drawn) += 1;
+  }
+  EXPECT_EQ(launched, 3) << "into the pool as well";
+  EXPECT_EQ(drawn, 2);
   group = w_.stored(kWeb);
   group.desired_capacity = 1;
   w_.put_group(group);

@@ -114,7 +114,7 @@ class Clocks final : public Judge {
       const TimePoint start = from_us(turned.after->start());
       TimePoint& last = last_[turned.group];
       // One instance of a launch of several takes over the moment at which the launch began.
-      const bool taken_over = !turned.after->token().empty() && finished(*turned.after);
+      const bool taken_over = !turned.after->token().empty() && !turned.after->instance().empty();
       if (start > commit.at || (start < last && !taken_over))
         accuse(fmt::format("activity {} of group {} is dated {}, now is {}", turned.after->id(), turned.group,
                            iso8601(start), iso8601(commit.at)));

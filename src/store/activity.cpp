@@ -33,6 +33,12 @@ state::Activity start_activity(const ActivityId& id, const GroupName& group, std
   return activity;
 }
 
+void advance_activity(state::Activity& activity, state::Activity::Status status) {
+  const int progress = status == state::Activity::PENDING ? 30 : status == state::Activity::WAITING ? 40 : 50;
+  activity.set_status(status);
+  activity.set_progress(std::max(activity.progress(), progress));
+}
+
 void finish_activity(state::Activity& activity, state::Activity::Status status, std::string_view message,
                      TimePoint now) {
   if (finished(activity) && !planted(Mistake::ActivityEndedTwice)) return;

@@ -2,8 +2,9 @@
 // for each launch and termination; the API writes one where a user asked. Texts are AWS's own, so that eyes and scripts
 // trained on them find what they look for.
 //
-// Life: start_activity() -> (records of its state) -> finish_activity() exactly once; a finished activity never
-// changes. Kept kActivitiesKept long and kMaxActivitiesPerGroup per group, also those of groups that are gone.
+// Life: start_activity() -> advance_activity() as its instance goes on -> finish_activity() exactly once; a finished
+// activity never changes. A launch ends when its instance is in service, or prepared in the warm pool. Kept
+// kActivitiesKept long and kMaxActivitiesPerGroup per group, also those of groups that are gone.
 #pragma once
 
 #include <optional>
@@ -27,6 +28,9 @@ ActivityId new_activity_id(Random& random);
 // In progress from `now` on.
 state::Activity start_activity(const ActivityId& id, const GroupName& group, std::string description, std::string cause,
                                TimePoint now);
+// Under way still: PENDING (the instance comes up), WAITING (for a hook) or IN_PROGRESS, with the progress that AWS
+// tells for it.
+void advance_activity(state::Activity& activity, state::Activity::Status status);
 // The end of it. Calling it for a finished activity changes nothing.
 void finish_activity(state::Activity& activity, state::Activity::Status status, std::string_view message,
                      TimePoint now);
