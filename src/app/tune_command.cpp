@@ -79,14 +79,21 @@ std::string read_wait(const std::string& text, Duration& value) {
 }
 
 std::string read_kind(const std::string& text, TuneKind& kind) {
-  if (text != "TargetTrackingScaling" && text != "StepScaling")
-    return fmt::format("unknown policy type '{}'; expected TargetTrackingScaling, StepScaling", text);
-  kind = text == "StepScaling" ? TuneKind::StepScaling : TuneKind::TargetTracking;
+  if (text == "TargetTrackingScaling")
+    kind = TuneKind::TargetTracking;
+  else if (text == "StepScaling")
+    kind = TuneKind::StepScaling;
+  else if (text == "PredictiveScaling")
+    kind = TuneKind::PredictiveScaling;
+  else
+    return fmt::format("unknown policy type '{}'; expected TargetTrackingScaling, StepScaling, PredictiveScaling",
+                       text);
   return {};
 }
 
 void add_space(CLI::App& cli, TuneSpace& space) {
-  add_list(cli, "--kinds", space.kinds, read_kind, "Policy types; default TargetTrackingScaling,StepScaling");
+  add_list(cli, "--kinds", space.kinds, read_kind,
+           "Policy types; default TargetTrackingScaling,StepScaling,PredictiveScaling");
   add_list(cli, "--targets", space.targets, number_in(1, 100), "CPU in percent; default 30,35,...,90");
   add_list(cli, "--warmups", space.warmups, read_wait, "EstimatedInstanceWarmup; default 0s,60s,300s");
   add_list(cli, "--out-datapoints", space.datapoints_out, integer_in(1, 60),
@@ -94,6 +101,8 @@ void add_space(CLI::App& cli, TuneSpace& space) {
   add_list(cli, "--in-datapoints", space.datapoints_in, integer_in(1, 120), "Below it to scale in; default 3,5,10,15");
   add_list(cli, "--windows", space.windows, read_wait, "ScaleInStabilization; default 0s,300s,600s");
   add_list(cli, "--tolerances", space.tolerances, number_in(0, 0.9), "ScaleInTolerance; default 0.1,0.2,0.3");
+  add_list(cli, "--prices", space.prices, number_in(1, 1e6),
+           "UnservedPrice of PredictiveScaling; default 10,30,...,3000");
 }
 
 // The document with the group's policies and alarms in place of its own.

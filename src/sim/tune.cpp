@@ -52,20 +52,30 @@ class PartProbe final : public PlantProbe {
   int64_t end_ = 0;
 };
 
+// Predictive scaling has a list of its own.
+std::vector<TuneKind> reactive(const TuneSpace& s) {
+  std::vector<TuneKind> kinds = s.kinds;
+  std::erase(kinds, TuneKind::PredictiveScaling);
+  return kinds;
+}
+bool predicts(const TuneSpace& s) {
+  return std::find(s.kinds.begin(), s.kinds.end(), TuneKind::PredictiveScaling) != s.kinds.end();
+}
+
 double size_of(const TuneSpace& s) {
   const auto n = [](const auto& list) { return static_cast<double>(list.size()); };
-  return n(s.kinds) * n(s.targets) * n(s.warmups) * n(s.datapoints_out) * n(s.datapoints_in) * n(s.windows) *
+  return n(reactive(s)) * n(s.targets) * n(s.warmups) * n(s.datapoints_out) * n(s.datapoints_in) * n(s.windows) *
          n(s.tolerances);
 }
 
-TuneSetting setting_at(const TuneSpace& s, uint64_t index) {
+TuneSetting setting_at(const TuneSpace& s, const std::vector<TuneKind>& kinds, uint64_t index) {
   const auto take = [&](const auto& list) {
     const auto value = list[index % list.size()];
     index /= list.size();
     return value;
   };
   TuneSetting setting;
-  setting.kind = take(s.kinds);
+  setting.kind = take(kinds);
   setting.target = take(s.targets);
   setting.warmup = take(s.warmups);
   setting.datapoints_out = take(s.datapoints_out);
@@ -76,19 +86,30 @@ TuneSetting setting_at(const TuneSpace& s, uint64_t index) {
 }
 
 // All of the space, or as many as asked for, drawn without repeating.
-std::vector<TuneSetting> settings_of(const TuneOptions& options) {
+std::vector<TuneSetting> settings_of(const TuneOptions& options, Duration boot) {
+  std::vector<TuneSetting> settings;
+  if (predicts(options.space)) {
+    for (const double price : options.space.prices) {
+      if (settings.size() == options.settings) break;
+      TuneSetting setting;
+      setting.kind = TuneKind::PredictiveScaling;
+      setting.price = price;
+      setting.buffer = boot;
+      settings.push_back(setting);
+    }
+  }
+  const size_t drawn = options.settings - settings.size();
   std::vector<uint64_t> indices(static_cast<size_t>(size_of(options.space)));
   std::iota(indices.begin(), indices.end(), uint64_t{0});
-  if (indices.size() > options.settings) {
+  if (indices.size() > drawn) {
     Random random(options.seed);
-    for (size_t i = 0; i < options.settings; ++i)
+    for (size_t i = 0; i < drawn; ++i)
       std::swap(indices[i], indices[i + static_cast<size_t>(random.below(indices.size() - i))]);
-    indices.resize(options.settings);
+    indices.resize(drawn);
     std::sort(indices.begin(), indices.end());
   }
-  std::vector<TuneSetting> settings;
-  settings.reserve(indices.size());
-  for (const uint64_t index : indices) settings.push_back(setting_at(options.space, index));
+  const std::vector<TuneKind> kinds = reactive(options.space);
+  for (const uint64_t index : indices) settings.push_back(setting_at(options.space, kinds, index));
   return settings;
 }
 
@@ -142,7 +163,9 @@ void judge_unseen(std::span<const TuneRun> runs, double slo, double margin, Tune
 Status check(const DemandTrace& trace, const TuneOptions& options) {
   if (!(options.slo > 0) || options.slo > 1) return refused("the objective must be above 0 % and at most 100 %");
   const double size = size_of(options.space);
-  if (size < 1) return refused("nothing to choose from: a list of the grid is empty");
+  const bool prices = predicts(options.space) && !options.space.prices.empty();
+  if (size < 1 && !(prices && reactive(options.space).empty()))
+    return refused("nothing to choose from: a list of the grid is empty");
   if (size > kMaxTuneSpace) return refused(fmt::format("grid has {:.3g} points, limit {:g}", size, kMaxTuneSpace));
   if (trace.horizon_s() < static_cast<int64_t>(kParts) * kMinPart)
     return refused(fmt::format("{} of load is too short to be cut into parts; expected {} at least",
@@ -154,6 +177,8 @@ Status check(const DemandTrace& trace, const TuneOptions& options) {
 }  // namespace
 
 std::string to_text(const TuneSetting& s) {
+  if (s.kind == TuneKind::PredictiveScaling)
+    return fmt::format("predictive scaling, lost demand at {:g} times the price of an instance", s.price);
   return fmt::format("{} {:g} %, warm-up {}, datapoints {} out, {} in, window {}, tolerance {:g}",
                      s.kind == TuneKind::TargetTracking ? "target tracking" : "step scaling", s.target,
                      to_text(s.warmup), s.datapoints_out, s.datapoints_in, to_text(s.window), s.tolerance);
@@ -169,6 +194,15 @@ Group with_setting(const Group& group, const TuneSetting& s) {
   Group tuned = group;
   tuned.policies.clear();
   tuned.alarms.clear();
+  if (s.kind == TuneKind::PredictiveScaling) {
+    PredictiveScaling ahead;
+    ahead.target = 100;
+    ahead.scale = true;
+    ahead.buffer = s.buffer;
+    ahead.unserved_price = s.price;
+    tuned.policies.push_back({PolicyName("tuned"), true, ahead});
+    return tuned;
+  }
   if (s.kind == TuneKind::TargetTracking) {
     TargetTracking tracking;
     tracking.target = s.target;
@@ -212,7 +246,7 @@ Result<TuneResult> tune(const Group& group, const DemandTrace& trace, Duration b
   ESCALA_TRY(run_one(group, trace, boot, start, result.part_s, result.current.parts));
 
   std::vector<TuneRun> runs;
-  for (const TuneSetting& setting : settings_of(options))
+  for (const TuneSetting& setting : settings_of(options, boot))
     runs.push_back({setting, std::vector<TunePart>(result.parts)});
   result.tried = runs.size();
   std::atomic<size_t> next{0}, done{0};

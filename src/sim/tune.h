@@ -14,17 +14,18 @@
 
 namespace escala {
 
-enum class TuneKind : uint8_t { TargetTracking, StepScaling };
+enum class TuneKind : uint8_t { TargetTracking, StepScaling, PredictiveScaling };
 
-// Every combination is a setting.
+// Every combination is a setting; of predictive scaling, which has one knob, every price.
 struct TuneSpace {
-  std::vector<TuneKind> kinds{TuneKind::TargetTracking, TuneKind::StepScaling};
+  std::vector<TuneKind> kinds{TuneKind::TargetTracking, TuneKind::StepScaling, TuneKind::PredictiveScaling};
   std::vector<double> targets{30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90};
   std::vector<Duration> warmups{Duration{0}, Duration{60s}, Duration{300s}};
   std::vector<int> datapoints_out{1, 2, 3};
   std::vector<int> datapoints_in{3, 5, 10, 15};
   std::vector<Duration> windows{Duration{0}, Duration{300s}, Duration{600s}};  // ScaleInStabilization
   std::vector<double> tolerances{0.1, 0.2, 0.3};                               // ScaleInTolerance
+  std::vector<double> prices{10, 30, 100, 300, 1000, 3000};                    // UnservedPrice
 };
 inline constexpr double kMaxTuneSpace = 1e6;
 
@@ -34,6 +35,8 @@ struct TuneSetting {
   Duration warmup{0}, window{0};
   int datapoints_out = 3, datapoints_in = 15;
   double tolerance = 0.3;
+  double price = 100;  // of predictive scaling, which has nothing else but
+  Duration buffer{0};  // SchedulingBufferTime: the boot delay
 };
 // "target tracking 55 %, warm-up 1m, 1 datapoint out, 5 in, window 5m, tolerance 0.2"
 std::string to_text(const TuneSetting& setting);
@@ -43,7 +46,7 @@ Group with_setting(const Group& group, const TuneSetting& setting);
 struct TuneOptions {
   TuneSpace space;
   double slo = 0.001;      // share of the demand that may go unserved
-  size_t settings = 1000;  // at most so many are tried, drawn from the space
+  size_t settings = 1000;  // at most so many are tried: all prices, and the rest drawn from the space
   uint64_t seed = 1;
   unsigned threads = 1;
 };

@@ -32,6 +32,7 @@ DemandTrace waves() {
 
 TuneOptions small() {
   TuneOptions options;
+  options.space.kinds = {TuneKind::TargetTracking, TuneKind::StepScaling};
   options.space.targets = {50, 90};
   options.space.warmups = {Duration{60s}};
   options.space.datapoints_out = {1};
@@ -58,6 +59,26 @@ TEST(Tune, TakesTheCheapestThatKeepsTheObjective) {
   EXPECT_GT(strict->best.total().cost, loose->best.total().cost);
   EXPECT_EQ(strict->parts, 6U);
   EXPECT_EQ(strict->unseen_parts, 4U);
+}
+
+TEST(Tune, PredictiveScalingIsOneOfThem) {
+  TuneOptions options = small();
+  options.slo = 0.0005;
+  const auto reactive = tune(web(), waves(), 120s, kStart, options, nullptr);
+  options.space.kinds.push_back(TuneKind::PredictiveScaling);
+  const auto all = tune(web(), waves(), 120s, kStart, options, nullptr);
+  ASSERT_TRUE(reactive.ok() && all.ok());
+  EXPECT_EQ(all->tried, 8 + options.space.prices.size());
+  EXPECT_TRUE(all->keeps);
+  EXPECT_EQ(all->best.setting.kind, TuneKind::PredictiveScaling) << "a wave that comes every hour";
+  EXPECT_LT(all->best.total().cost, 0.9 * reactive->best.total().cost);
+  options.space.kinds = {TuneKind::PredictiveScaling};
+  options.settings = 3;
+  const auto few = tune(web(), waves(), 120s, kStart, options, nullptr);
+  ASSERT_TRUE(few.ok()) << few.error().message;
+  EXPECT_EQ(few->tried, 3U);
+  options.space.prices.clear();
+  EXPECT_FALSE(tune(web(), waves(), 120s, kStart, options, nullptr).ok());
 }
 
 TEST(Tune, JudgesOnPartsThatWereNotSeen) {
