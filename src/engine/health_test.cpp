@@ -408,7 +408,7 @@ TEST(Rebalance, MovesOneThatRecoveredWhileItsSubstituteStayed) {
   }
 }
 
-// Seed 1700366: one was moved, its substitute served, and then launches failed in some zone for good: neither could go.
+// One was moved, its substitute served, and then launches failed in some zone for good: neither could go.
 TEST(Rebalance, GivesUpAMoveThatMayNotBeFinished) {
   const auto moved = [] {
     World w(0, 4, 4, {"a", "b"});
