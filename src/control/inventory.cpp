@@ -43,19 +43,24 @@ bool InventoryKeeper::too_many(size_t lost, size_t known) const {
 }
 
 InventoryKeeper::Findings InventoryKeeper::take(const Completion& answer, const std::string& cluster,
-                                                const std::map<InstanceId, Member>& known, TimePoint now) {
+                                                const Known& known, TimePoint now) {
   Findings findings;
   if (answer.token != token_) return findings;  // the answer to a question given up
   waiting_ = false;
   next_ = std::max(now, asked_at_ + (hurry_after_ ? options_.hurry : options_.period));
   hurry_after_ = false;
   // A list that is not complete says nothing about those it does not name, but what it names is true.
+  std::vector<bool> on_list(known.size());
   for (const ProviderInstance& instance : answer.instances) {
     if (instance.owner.cluster != cluster) continue;
-    if (const auto member = known.find(instance.id); member != known.end())
+    const auto member = std::lower_bound(known.begin(), known.end(), instance.id,
+                                         [](const auto& entry, const InstanceId& id) { return entry.first < id; });
+    if (member != known.end() && member->first == instance.id) {
       findings.seen[member->second.group].push_back(&instance);
-    else if (instance.state != ProviderState::Gone && instance.state != ProviderState::ShuttingDown)
+      on_list[static_cast<size_t>(member - known.begin())] = true;
+    } else if (instance.state != ProviderState::Gone && instance.state != ProviderState::ShuttingDown) {
       findings.strays.push_back(instance);
+    }
   }
   if (!answer.outcome.ok()) {
     log_warning("control", "listing instances: {}", answer.outcome.error().message);
@@ -63,20 +68,16 @@ InventoryKeeper::Findings InventoryKeeper::take(const Completion& answer, const 
   }
   findings.complete = true;
 
-  std::vector<std::string_view> ids;
-  ids.reserve(answer.instances.size());
-  for (const ProviderInstance& instance : answer.instances)
-    if (instance.owner.cluster == cluster) ids.emplace_back(instance.id.str());
-  std::sort(ids.begin(), ids.end());
   struct Count {
     size_t known = 0, lost = 0, doubted = 0;
   };
   std::map<GroupName, Count> counts;
   Count all;
   std::set<InstanceId> missing;
-  for (const auto& [id, member] : known) {
+  for (size_t i = 0; i < known.size(); ++i) {
+    const auto& [id, member] = known[i];
     if (member.gone || member.recorded_at >= asked_at_) continue;
-    const bool listed = std::binary_search(ids.begin(), ids.end(), std::string_view(id.str()));
+    const bool listed = on_list[i];
     if (member.leaving) {
       if (!listed) findings.gone[member.group].push_back(id);
       continue;

@@ -51,6 +51,7 @@ class InventoryKeeper {
     bool gone = false;        // known to be gone: its absence tells nothing
     bool leaving = false;     // the provider accepted to terminate it: its absence is expected
   };
+  using Known = std::vector<std::pair<InstanceId, Member>>;  // each once, in the order of their ids
   struct Findings {
     bool complete = false;
     std::map<GroupName, std::vector<const ProviderInstance*>> seen;  // of the answer: those of ours that we know
@@ -58,8 +59,7 @@ class InventoryKeeper {
     std::vector<ProviderInstance> strays;                            // ours by tag, alive, and not known
     bool suspect = false;                                            // the list as a whole
   };
-  Findings take(const Completion& answer, const std::string& cluster, const std::map<InstanceId, Member>& known,
-                TimePoint now);
+  Findings take(const Completion& answer, const std::string& cluster, const Known& known, TimePoint now);
 
   // As decide() wants it, of one group.
   Inventory of(const GroupName& group) const;

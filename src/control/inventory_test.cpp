@@ -30,7 +30,7 @@ class InventoryTest : public testing::Test {
       instance.state = ProviderState::Running;
       answer.instances.push_back(instance);
     }
-    return keeper_.take(answer, "c", known_, now_ + 10ms);
+    return keeper_.take(answer, "c", {known_.begin(), known_.end()}, now_ + 10ms);
   }
   static std::vector<int> range(int from, int to) {
     std::vector<int> out;
@@ -138,7 +138,7 @@ TEST_F(InventoryTest, OursByTagAndUnknownIsAStrayForeignIsNot) {
     instance.state = ProviderState::Running;
     answer.instances.push_back(instance);
   }
-  const auto findings = keeper_.take(answer, "c", known_, now_);
+  const auto findings = keeper_.take(answer, "c", {known_.begin(), known_.end()}, now_);
   ASSERT_EQ(findings.strays.size(), 1u);
   EXPECT_EQ(findings.strays[0].id, InstanceId("i-of-c"));
 }

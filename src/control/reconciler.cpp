@@ -236,7 +236,7 @@ void Reconciler::erase_member(const InstanceId& id) {
 
 // --- the provider's word --------------------------------------------------------------------------------------------
 
-void Reconciler::add_known(std::map<InstanceId, InventoryKeeper::Member>& known) const {
+void Reconciler::add_known(InventoryKeeper::Known& known) const {
   for (const auto& [id, member] : members_) {
     const Instance& instance = member.instance;
     InventoryKeeper::Member entry;
@@ -245,7 +245,7 @@ void Reconciler::add_known(std::map<InstanceId, InventoryKeeper::Member>& known)
     entry.gone = instance.provider_state == ProviderState::Gone;
     entry.leaving = is_going(instance.state) && !instance.terminate_token.empty() &&
                     context_->operations.find(instance.terminate_token) == nullptr;
-    known.emplace(id, std::move(entry));
+    known.emplace_back(id, std::move(entry));
   }
 }
 

@@ -86,7 +86,7 @@ class Reconciler {
 
   // The provider's word on our instances. True: something changed.
   bool observe_provider(std::span<const ProviderInstance* const> seen, std::span<const InstanceId> gone);
-  void add_known(std::map<InstanceId, InventoryKeeper::Member>& known) const;
+  void add_known(InventoryKeeper::Known& known) const;
 
   Draft plan(TimePoint now, TimePoint wall_now);
   Draft settle(std::span<const Completion> answers, TimePoint now);

@@ -34,8 +34,12 @@ void Controller::ask_inventory(TimePoint now) {
 }
 
 void Controller::take_inventory(const Completion& answer, TimePoint now) {
-  std::map<InstanceId, InventoryKeeper::Member> known;
+  InventoryKeeper::Known known;
   for (const auto& [name, group] : groups_) group->add_known(known);
+  const auto by_id = [](const auto& a, const auto& b) { return a.first < b.first; };
+  if (!std::is_sorted(known.begin(), known.end(), by_id)) std::stable_sort(known.begin(), known.end(), by_id);
+  const auto same_id = [](const auto& a, const auto& b) { return a.first == b.first; };
+  known.erase(std::unique(known.begin(), known.end(), same_id), known.end());
   const InventoryKeeper::Findings findings = inventory_.take(answer, cluster_, known, now);
   static const std::vector<const ProviderInstance*> kNoneSeen;
   static const std::vector<InstanceId> kNoneGone;
