@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace escala {
 namespace {
@@ -11,6 +12,7 @@ constexpr double kForgetCost = 0.995;                       // what a forecaster
 constexpr double kForgetBudget = 1 - 1.0 / kBudgetPeriods;  // demand offered and lost, per period
 constexpr double kUsualPrice = 100;                         // at which forecasters are compared
 constexpr double kSharpness = 10;                           // how fast a dearer forecaster loses its say
+constexpr double kUnheard = 1e-4;                           // a forecaster with less say is passed over
 constexpr double kContextTrust = 60;  // samples at which a context counts as much as all contexts together
 constexpr double kPriorWeight = 20;   // samples that the shape of errors assumed at first is worth
 constexpr double kLeastScale = 1e-3;
@@ -49,6 +51,12 @@ const std::array<double, kErrorBins> kEdges = [] {
 const std::array<double, kErrorBins>& edges() {
   return kEdges;
 }
+// One over the distance from an edge to the next.
+const std::array<double, kErrorBins> kPerStep = [] {
+  std::array<double, kErrorBins> per{};
+  for (size_t i = 0; i + 1 < kErrorBins; ++i) per[i] = 1 / (kEdges[i + 1] - kEdges[i]);
+  return per;
+}();
 
 // Where a value stands among the edges: from a table of cells no wider than the narrowest of them, so that the right
 // edge is at most a step away.
@@ -56,7 +64,7 @@ class Places {
  public:
   Places() {
     const auto& e = edges();
-    const double narrowest = kWidth * std::sinh(kSpan / (kErrorBins - 1));
+    const double narrowest = 2 * kWidth * std::sinh(kSpan / (kErrorBins - 1) / 2);
     cells_.resize(static_cast<size_t>((e.back() - e.front()) / narrowest) + 2);
     per_unit_ = 1 / narrowest;
     size_t edge = 0;
@@ -67,11 +75,11 @@ class Places {
   }
   // The last edge not above z, which lies between the first and the last of them.
   size_t operator()(double z) const {
-    const auto& e = edges();
-    size_t i = cells_[static_cast<size_t>((z - e.front()) * per_unit_)];
-    while (i + 2 < kErrorBins && e[i + 1] <= z) ++i;
-    return i;
+    const size_t i = before(z);
+    return i + (i + 2 < kErrorBins && edges()[i + 1] <= z ? 1 : 0);
   }
+  // That one, or the one before it.
+  size_t before(double z) const { return cells_[static_cast<size_t>((z - edges().front()) * per_unit_)]; }
 
  private:
   std::vector<uint8_t> cells_;
@@ -79,37 +87,74 @@ class Places {
 };
 const Places place_of;
 
-void add_weighted(ErrorCurve& curve, double z, double weight) {
-  if (curve.excess.empty()) curve.excess.assign(kErrorBins, 0.0);
+// How many edges are to be looked at: all that lie below z, and perhaps some more. A multiple of kAtOnce.
+constexpr size_t kAtOnce = 4;
+size_t edges_below(double z) {
+  static_assert(kErrorBins % kAtOnce == 0);
   const auto& e = edges();
-  const size_t below = z <= e.front() ? 0 : z >= e.back() ? kErrorBins : place_of(z) + 1;
-  double* g = curve.excess.data();
-  for (size_t i = 0; i < below; ++i) g[i] += weight * (z - e[i]);
+  const size_t end = z <= e.front() ? 0 : z >= e.back() ? kErrorBins : place_of.before(z) + 2;
+  return (end + kAtOnce - 1) / kAtOnce * kAtOnce;
+}
+
+double* excess_of(ErrorCurve& curve) {
+  if (curve.excess.empty()) curve.excess.assign(kErrorBins, 0.0);
+  return curve.excess.data();
+}
+
+void add_weighted(ErrorCurve& curve, double z, double weight) {
+  const auto& e = edges();
+  double* g = excess_of(curve);
+  const size_t end = edges_below(z);
+  for (size_t i = 0; i < end; ++i) g[i] += weight * std::max(0.0, z - e[i]);
   curve.total += weight;
 }
 
-void add(ErrorCurve& curve, double z) {
+double grown(ErrorCurve& curve) {
   constexpr double kTooLarge = 1e60;
-  curve.grow /= kForget;
-  add_weighted(curve, z, curve.grow);
-  if (curve.grow < kTooLarge) return;
-  for (double& g : curve.excess) g /= curve.grow;
-  curve.total /= curve.grow;
-  curve.grow = 1;
+  if (curve.grow > kTooLarge) {
+    for (double& g : curve.excess) g /= curve.grow;
+    curve.total /= curve.grow;
+    curve.grow = 1;
+  }
+  curve.grow *= 1 / kForget;
+  curve.total += curve.grow;
+  return curve.grow;
 }
 
-// E max(0, Z - z): between edges by a line, since it is nearly one there.
+// The same error to two curves.
+void add(ErrorCurve& all, ErrorCurve& context, double z) {
+  const auto& e = edges();
+  double* a = excess_of(all);
+  double* b = excess_of(context);
+  const double weight_a = grown(all), weight_b = grown(context);
+  const size_t end = edges_below(z);
+  for (size_t i = 0; i < end; i += kAtOnce)
+    for (size_t j = i; j < i + kAtOnce; ++j) {
+      const double over = std::max(0.0, z - e[j]);
+      a[j] += weight_a * over;
+      b[j] += weight_b * over;
+    }
+}
+
+// E max(0, Z - z) times the curve's total: between edges by a line, since it is nearly one there.
 double excess_over(const ErrorCurve& curve, size_t i, double share) {
-  return (curve.excess[i] + (curve.excess[i + 1] - curve.excess[i]) * share) / curve.total;
+  return curve.excess[i] + (curve.excess[i + 1] - curve.excess[i]) * share;
 }
 
 // The z that is exceeded with probability p.
 double exceeded_with(const ErrorCurve& curve, double p) {
+  constexpr size_t kLikely = 26;  // where one in a hundred mostly is
   const auto& e = edges();
   const double least = p * curve.total;
-  for (size_t i = kErrorBins - 1; i-- > 0;)
-    if (curve.excess[i] - curve.excess[i + 1] >= least * (e[i + 1] - e[i])) return (e[i] + e[i + 1]) / 2;
-  return e.front();
+  const double* g = curve.excess.data();
+  const auto exceeded = [&](size_t i) { return g[i] - g[i + 1] >= least * (e[i + 1] - e[i]); };
+  size_t i = kLikely;
+  while (i + 2 < kErrorBins && exceeded(i + 1)) ++i;
+  while (!exceeded(i)) {
+    if (i == 0) return e.front();
+    --i;
+  }
+  return (e[i] + e[i + 1]) / 2;
 }
 
 double normal_quantile(double p) {
@@ -137,26 +182,27 @@ const ErrorCurve& assumed_errors() {
 // --------------------------------------------------------------------------------------------
 
 void update(Regression& r, const std::array<double, kRegressors>& x, double y, double weight) {
-  constexpr double kMemory = 0.9995, kLargestTrace = 1e6;
+  constexpr double kMemory = 0.9995, kAgain = 1 / kMemory, kLargestTrace = 1e6;
   std::array<double, kRegressors> gain{};
+  static_assert(kRegressors % 2 == 0);
+  for (size_t j = 0; j < kRegressors; j += 2) {  // the covariance is symmetrical: by rows, which lie side by side
+    const double* row = &r.covariance[j * kRegressors];
+    const double* next = row + kRegressors;
+    for (size_t i = 0; i < kRegressors; ++i) gain[i] += row[i] * x[j] + next[i] * x[j + 1];
+  }
   double denominator = kMemory / weight, predicted = 0;
   for (size_t i = 0; i < kRegressors; ++i) {
-    double sum = 0;
-    for (size_t j = 0; j < kRegressors; ++j) sum += r.covariance[i * kRegressors + j] * x[j];
-    gain[i] = sum;
-    denominator += x[i] * sum;
+    denominator += x[i] * gain[i];
     predicted += r.weights[i] * x[i];
   }
-  const double error = (y - predicted) / denominator;
+  const double error = (y - predicted) / denominator, half = std::sqrt(kAgain / denominator);
+  for (size_t i = 0; i < kRegressors; ++i) r.weights[i] += gain[i] * error;
+  for (double& g : gain) g *= half;
   double trace = 0;
   for (size_t i = 0; i < kRegressors; ++i) {
-    r.weights[i] += gain[i] * error;
-    const double g = gain[i] / denominator;
-    for (size_t j = 0; j < kRegressors; ++j) {
-      double& p = r.covariance[i * kRegressors + j];
-      p = (p - g * gain[j]) / kMemory;
-    }
-    trace += r.covariance[i * kRegressors + i];
+    double* row = &r.covariance[i * kRegressors];
+    for (size_t j = 0; j < kRegressors; ++j) row[j] = row[j] * kAgain - gain[i] * gain[j];
+    trace += row[i];
   }
   if (trace > kLargestTrace)
     for (double& p : r.covariance) p *= 0.5;
@@ -185,17 +231,25 @@ double mean_around(const ForecastMemory& m, int64_t back, int reach, double othe
   const int64_t middle = size - 1 - back;
   const int64_t first = std::max<int64_t>(0, middle - reach), last = std::min(size - 1, middle + reach);
   if (first > last) return otherwise;
-  double sum = 0;
-  for (int64_t i = first; i <= last; ++i) sum += m.blocks[static_cast<size_t>(i)];
-  return sum / static_cast<double>(last - first + 1);
+  const float* block = &m.blocks[static_cast<size_t>(first)];
+  const auto count = static_cast<size_t>(last - first + 1);
+  std::array<double, 4> sums{};  // side by side
+  size_t i = 0;
+  for (; i + sums.size() <= count; i += sums.size())
+    for (size_t j = 0; j < sums.size(); ++j) sums[j] += block[i + j];
+  for (; i < count; ++i) sums[0] += block[i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<double>(count);
 }
 
 double pulse_at(const ForecastMemory& m, int64_t block) {
   if (m.pulses.empty()) return 0;
   const auto day = static_cast<int64_t>(m.pulses.size());
+  auto at = static_cast<size_t>(((block - 1) % day + day) % day);
   double most = 0;
-  for (int64_t i = block - 1; i <= block + 1; ++i)
-    most = std::max<double>(most, m.pulses[static_cast<size_t>((i % day + day) % day)]);
+  for (int i = 0; i < 3; ++i) {
+    most = std::max<double>(most, m.pulses[at]);
+    if (++at == m.pulses.size()) at = 0;
+  }
   return most;
 }
 
@@ -235,31 +289,38 @@ double scale_of(const ForecasterMemory& f, int kind, double value) {
   return std::max(kLeastScale, std::sqrt((1 - say) * variance + (say > 0 ? say * f.quick : 0)));
 }
 
-int context_of(const ForecastMemory& m, const ForecasterMemory& f, int64_t block) {
+// How much demand tends to jump at that block of the day: 0, 1 or 2.
+int pulse_kind(const ForecastMemory& m, int64_t block) {
+  const double pulse = pulse_at(m, block);
+  return pulse < kPulseSome ? 0 : pulse < kPulseMuch ? 1 : 2;
+}
+
+int context_of(const ForecastMemory& m, const ForecasterMemory& f, int pulse) {
   int kind = 0;
   if (m.current_saturated) {
     kind = kSaturatedContext;
   } else if (f.variance < 0) {
     kind = 2;
   } else {
-    const double ratio = m.restless / std::max(f.variance, 1e-6);
-    while (kind < static_cast<int>(kRestlessBins.size()) && ratio >= kRestlessBins[static_cast<size_t>(kind)]) ++kind;
+    const double usual = std::max(f.variance, 1e-6);
+    for (const double bin : kRestlessBins) kind += m.restless >= bin * usual ? 1 : 0;
   }
-  const double pulse = pulse_at(m, block);
-  return kind + 8 * (pulse < kPulseSome ? 0 : pulse < kPulseMuch ? 1 : 2);
+  return kind + 8 * pulse;
 }
 
 void look_ahead(const ForecastMemory& m, Outlooks& said) {
+  const int64_t newest = newest_block(m);
   for (int h = 0; h < kForecastHorizons; ++h) {
     Predictions& p = said[static_cast<size_t>(h)];
     const int ahead = kForecastDistances[static_cast<size_t>(h)];
+    const int pulse = pulse_kind(m, newest + ahead);
     p.regressors = regressors(m, ahead);
     for (int kind = 0; kind < kForecasters; ++kind) {
       const ForecasterMemory& f = m.horizons[static_cast<size_t>(h)].forecasters[static_cast<size_t>(kind)];
       Prediction& one = p.of[static_cast<size_t>(kind)];
       one.value = value_of(m, kind, h, p.regressors);
       one.scale = scale_of(f, kind, one.value);
-      one.context = context_of(m, f, newest_block(m) + ahead);
+      one.context = context_of(m, f, pulse);
     }
   }
 }
@@ -280,16 +341,15 @@ size_t horizon_of(int blocks_ahead) {
 }
 
 // What one forecaster said is compared with what came.
-void judge(ForecasterMemory& f, int kind, const Prediction& said, double y, int64_t blocks) {
+void judge(ForecasterMemory& f, int kind, const Prediction& said, double y, double least_rate) {
   if (f.errors.excess.empty()) f.errors = assumed_errors();
   const double error = y - said.value, z = error / said.scale;
   const double held = said.value + said.scale * exceeded_with(f.errors, 1 / kUsualPrice);
   f.cost = f.cost * kForgetCost + (held - y) + (y > held ? kUsualPrice * (y - held) : 0);
-  add(f.errors, z);
   if (f.by_context.empty()) f.by_context.resize(kErrorContexts);
-  add(f.by_context[static_cast<size_t>(said.context)], z);
+  add(f.errors, f.by_context[static_cast<size_t>(said.context)], z);
   if (f.variance < 0) f.variance = said.scale * said.scale;
-  const double rate = std::max(kKinds[static_cast<size_t>(kind)].rate, 1.0 / static_cast<double>(blocks + 2));
+  const double rate = std::max(kKinds[static_cast<size_t>(kind)].rate, least_rate);
   f.variance += rate * (std::min(error * error, 400 * f.variance) - f.variance);
   f.quick = f.quick < 0 ? error * error : f.quick + 0.2 * (std::min(error * error, 100 * f.quick + 1) - f.quick);
 }
@@ -297,6 +357,7 @@ void judge(ForecasterMemory& f, int kind, const Prediction& said, double y, int6
 void judge_all(ForecastMemory& m, double y) {
   constexpr int64_t kBlocksBeforeRegression = 20;
   const size_t kept = m.said.size();
+  const double least_rate = 1.0 / static_cast<double>(m.blocks_seen + 2);
   for (size_t h = 0; h < kForecastHorizons; ++h) {
     const auto ahead = static_cast<size_t>(kForecastDistances[h]);
     if (ahead > kept) break;
@@ -304,7 +365,7 @@ void judge_all(ForecastMemory& m, double y) {
     HorizonMemory& horizon = m.horizons[h];
     if (h == 0) learn_pulse(m, std::max(0.0, (y - said.of[0].value) / said.of[0].scale - 1));
     for (int kind = 0; kind < kForecasters; ++kind)
-      judge(horizon.forecasters[static_cast<size_t>(kind)], kind, said.of[static_cast<size_t>(kind)], y, m.blocks_seen);
+      judge(horizon.forecasters[static_cast<size_t>(kind)], kind, said.of[static_cast<size_t>(kind)], y, least_rate);
     if (m.blocks_seen > kBlocksBeforeRegression)
       update(horizon.regression, said.regressors, y, 1 / std::max(1.0, said.regressors[5]));
   }
@@ -325,8 +386,11 @@ void add_block(ForecastMemory& m, double y, bool saturated, bool known) {
   ++m.blocks_seen;
   m.current = y;
   m.current_saturated = saturated;
-  if (m.said.size() >= kForecastReach) m.said.erase(m.said.begin());
-  look_ahead(m, m.said.emplace_back());
+  if (m.said.size() >= kForecastReach)
+    std::copy(m.said.begin() + 1, m.said.end(), m.said.begin());  // the oldest goes
+  else
+    m.said.emplace_back();
+  look_ahead(m, m.said.back());
 }
 
 // The running block is now better known.
@@ -370,12 +434,16 @@ bool changed_at(const ForecastMemory& m, double y, double rounding) {
 // The longest cadence all changes keep to; 1 where there is none.
 void find_cadence(ForecastMemory& m) {
   if (m.changed < kChangesForCadence) return;
+  int first = -1, common = 60;  // the greatest common divisor of all distances
+  for (int i = 0; i < 60 && common > 1; ++i) {
+    if (m.changes[static_cast<size_t>(i)] == 0) continue;
+    if (first < 0) first = i;
+    common = std::gcd(common, i - first);
+  }
+  if (first < 0) return;
   for (const int cadence : {15, 10, 5, 3, 2}) {
-    std::array<int, 15> by_phase{};
-    for (int i = 0; i < 60; ++i) by_phase[static_cast<size_t>(i % cadence)] += m.changes[static_cast<size_t>(i)];
-    const auto most = std::max_element(by_phase.begin(), by_phase.end());
-    if (*most != m.changed) continue;
-    cut(m, cadence, static_cast<int>(most - by_phase.begin()));
+    if (common % cadence != 0) continue;
+    cut(m, cadence, first % cadence);
     return;
   }
 }
@@ -465,24 +533,32 @@ Outlook::Outlook(const ForecastMemory& memory) : memory_(memory), known_(!memory
     const HorizonMemory& horizon = memory.horizons[h];
     double least = horizon.forecasters[0].cost, sum = 0;
     for (const ForecasterMemory& f : horizon.forecasters) least = std::min(least, f.cost);
+    std::array<double, kForecasters> say{};
+    for (size_t i = 0; i < kForecasters; ++i)
+      sum += say[i] = std::exp(-kSharpness * (horizon.forecasters[i].cost / (least + 1e-9) - 1));
+    Chorus& chorus = choruses_[h];
+    size_t loudest = 0;
     for (size_t i = 0; i < kForecasters; ++i) {
+      const double weight = say[i] / sum;
+      if (say[i] > say[loudest]) loudest = i;
       const ForecasterMemory& f = horizon.forecasters[i];
       const Prediction& said = memory.said.back()[h].of[i];
+      chorus.expected += weight * said.value;
+      chorus.scale += weight * said.scale;
+      if (weight < kUnheard) continue;
+      Voice& voice = chorus.voices[chorus.heard++];
+      const ErrorCurve& errors = f.errors.excess.empty() ? assumed_errors() : f.errors;
       const ErrorCurve* context = f.by_context.empty() ? nullptr : &f.by_context[static_cast<size_t>(said.context)];
-      const double seen = context == nullptr ? 0 : context->total / context->grow;
-      voices_[h][i] = {std::exp(-kSharpness * (f.cost / (least + 1e-9) - 1)),
-                       said.value,
-                       said.scale,
-                       f.errors.excess.empty() ? &assumed_errors() : &f.errors,
-                       seen > 0 ? context : nullptr,
-                       seen / (seen + kContextTrust)};
-      sum += voices_[h][i].weight;
+      // In the context, from 0 to 1.
+      const double trust = context == nullptr ? 0 : context->total / (context->total + kContextTrust * context->grow);
+      const double unit = weight * said.scale;
+      voice = {said.value, 1 / said.scale, unit, unit * (1 - trust) / errors.total, 0, &errors, nullptr};
+      if (trust > 0) {
+        voice.by_context = unit * trust / context->total;
+        voice.context = context;
+      }
     }
-    for (size_t i = 0; i < kForecasters; ++i) {
-      voices_[h][i].weight /= sum;
-      if (h == 0 && voices_[0][i].weight > voices_[0][static_cast<size_t>(leading_)].weight)
-        leading_ = static_cast<int>(i);
-    }
+    if (h == 0) leading_ = static_cast<int>(loudest);
   }
 }
 
@@ -490,22 +566,26 @@ int Outlook::blocks_ahead(int k) const {
   return (position_ + 1 + k) / memory_.cadence;
 }
 
+int Outlook::spoken_for(int blocks_ahead) {
+  return blocks_ahead == 0 ? 0 : kForecastDistances[horizon_of(blocks_ahead)];
+}
+
 double Outlook::block_excess(int blocks_ahead, double x) const {
   x = std::max(0.0, x);
   if (blocks_ahead == 0 && !memory_.current_saturated) return std::max(0.0, memory_.current - x);
-  constexpr double kUnheard = 1e-4;
+  const auto& e = edges();
+  const Chorus& chorus = choruses_[horizon_of(blocks_ahead)];
   double sum = 0;
-  for (const Voice& voice : voices_[horizon_of(blocks_ahead)]) {
-    if (voice.weight < kUnheard) continue;
-    const double z = (x - voice.value) / voice.scale;
-    const auto& e = edges();
+  for (size_t v = 0; v < chorus.heard; ++v) {
+    const Voice& voice = chorus.voices[v];
+    const double z = (x - voice.value) * voice.per_scale;
     if (z >= e.back()) continue;
     const bool under = z <= e.front();  // of all that was seen
     const size_t i = under ? 0 : place_of(z);
-    const double share = under ? 0 : (z - e[i]) / (e[i + 1] - e[i]);
-    double excess = excess_over(*voice.errors, i, share);
-    if (voice.context != nullptr) excess += voice.trust * (excess_over(*voice.context, i, share) - excess);
-    sum += voice.weight * voice.scale * (excess + (under ? e.front() - z : 0));
+    const double share = under ? 0 : (z - e[i]) * kPerStep[i];
+    sum += voice.by_all * excess_over(*voice.errors, i, share);
+    if (voice.context != nullptr) sum += voice.by_context * excess_over(*voice.context, i, share);
+    if (under) sum += voice.unit * (e.front() - z);
   }
   return sum;
 }
@@ -515,16 +595,11 @@ double Outlook::excess(int k, double x) const {
 }
 
 double Outlook::expected(int blocks_ahead) const {
-  if (blocks_ahead == 0) return memory_.current;
-  double sum = 0;
-  for (const Voice& voice : voices_[horizon_of(blocks_ahead)]) sum += voice.weight * voice.value;
-  return sum;
+  return blocks_ahead == 0 ? memory_.current : choruses_[horizon_of(blocks_ahead)].expected;
 }
 
 double Outlook::scale(int blocks_ahead) const {
-  double sum = 0;
-  for (const Voice& voice : voices_[horizon_of(blocks_ahead)]) sum += voice.weight * voice.scale;
-  return sum;
+  return choruses_[horizon_of(blocks_ahead)].scale;
 }
 
 std::vector<ForecastPoint> forecast_range(const ForecastMemory& m, double price, TimePoint start, TimePoint end,

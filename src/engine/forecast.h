@@ -127,22 +127,31 @@ class Outlook {
   // The same for a number of blocks ahead; 0 = the rest of the running block.
   double block_excess(int blocks_ahead, double x) const;
   int blocks_ahead(int k) const;
+  // The distance whose forecast speaks for that of so many blocks ahead: equal ones have equal excesses.
+  static int spoken_for(int blocks_ahead);
   double expected(int blocks_ahead) const;
   double scale(int blocks_ahead) const;
   int leading() const { return leading_; }  // the forecaster with the largest say
 
  private:
+  // What is asked again and again: E max(0, demand - x) of one forecaster, times its weight, is
+  // by_all * errors + by_context * context at z = (x - value) * per_scale.
   struct Voice {
-    double weight, value, scale;
+    double value, per_scale, unit;  // unit: weight times scale
+    double by_all, by_context;
     const ErrorCurve* errors;
     const ErrorCurve* context;  // may be nullptr
-    double trust;               // in the context, 0..1
+  };
+  struct Chorus {
+    size_t heard = 0;
+    std::array<Voice, kForecasters> voices;  // those that are heard
+    double expected = 0, scale = 0;
   };
   const ForecastMemory& memory_;
   bool known_ = false;
   int position_ = 0;  // of the newest period in its block
   int leading_ = 0;
-  std::array<std::array<Voice, kForecasters>, kForecastHorizons> voices_{};
+  std::array<Chorus, kForecastHorizons> choruses_;
 };
 const char* forecaster_name(int forecaster);
 

@@ -69,6 +69,16 @@ TEST(Forecast, ACadenceThatProvesWrongIsGivenUp) {
   EXPECT_EQ(memory.cadence, 1);
 }
 
+TEST(Forecast, ACadenceThatProvedWrongIsBelievedAgainWhenAllIsAsItWas) {
+  ForecastMemory memory = learned(500, [](int i) { return 10 + 20 * noise(i / 5); });
+  ASSERT_EQ(memory.cadence, 5);
+  learn(memory, {kFirst + 500, 30, false});
+  for (int i = 501; i < 505; ++i) learn(memory, {kFirst + i, 20, false});
+  ASSERT_EQ(memory.cadence, 1);
+  for (int i = 505; i < 800; ++i) learn(memory, {kFirst + i, 10 + 20 * noise(i / 5), false});
+  EXPECT_EQ(memory.cadence, 5);
+}
+
 TEST(Forecast, RemembersAtWhichMinuteOfTheDayDemandJumps) {
   const auto demand = [](int i) {
     const int minute = i % 1440;

@@ -18,42 +18,69 @@ constexpr double kLookAgain = 0.8;
 constexpr double kSaturatedCpu = 99.9999;
 constexpr double kMetricStep = 1e-6;  // metrics are published with six decimals; two values may differ by one step
 
-// What one instance is worth over the next periods.
-class Level {
+// What the instances are worth over the next periods, each asked alone: the level-th serves what of the demand lies
+// between level - 1 and level.
+class Plan {
  public:
-  Level(const Outlook& outlook, const Sizing& sizing, int level)
-      : boot_(std::clamp(sizing.boot_periods, 0, kMaxBootPeriods)),
+  Plan(const Outlook& outlook, const Sizing& sizing)
+      : outlook_(outlook),
+        boot_(std::clamp(sizing.boot_periods, 0, kMaxBootPeriods)),
         periods_(boot_ + kPeriodsAhead - 2 < kPeriodsAhead ? kPeriodsAhead : boot_ + kPeriodsAhead - 2),
-        boot_cost_(sizing.boot_seconds) {
-    const auto end = static_cast<size_t>(periods_);
-    up_[end] = down_[end] = 0;
-    int known = -1;
-    double loss = 0;
+        boot_cost_(sizing.boot_seconds),
+        price_(sizing.price * kLookAgain * kPeriod) {
     for (int k = 0; k < periods_; ++k) {
-      const int ahead = std::min(outlook.blocks_ahead(k), kForecastReach);
-      if (ahead != known) {
-        loss = sizing.price * kLookAgain * kPeriod *
-               (outlook.block_excess(ahead, level - 1) - outlook.block_excess(ahead, level));
-        known = ahead;
-      }
-      loss_[static_cast<size_t>(k)] = loss;
+      const int distance = Outlook::spoken_for(std::min(outlook.blocks_ahead(k), kForecastReach));
+      if (distances_ == 0 || distance_[distances_ - 1] != distance) distance_[distances_++] = distance;
+      spoken_for_by_[static_cast<size_t>(k)] = static_cast<uint8_t>(distances_ - 1);
     }
+  }
+
+  bool keep(int level) {
+    look_at(level);
+    return up_[0] <= down_[0];
+  }
+  bool launch(int level) {
+    look_at(level);
+    return launched(0) < loss_[0] + down_[1];
+  }
+  // Launched, and in service after so many periods more.
+  bool await(int level, int periods) {
+    look_at(level);
+    periods = std::min(periods, periods_);
+    return kPeriod * periods + lost(0, periods) + up_[static_cast<size_t>(periods)] <= down_[0] + 1e-9;
+  }
+
+ private:
+  using Excesses = std::array<double, kForecastHorizons + 1>;  // by distance
+  struct Known {
+    int level = -1;
+    Excesses over{};
+  };
+
+  const Excesses& excesses_over(int level) {
+    Known& known = known_[static_cast<size_t>(level) % known_.size()];
+    if (known.level == level) return known.over;
+    known.level = level;
+    for (size_t d = 0; d < distances_; ++d) known.over[d] = outlook_.block_excess(distance_[d], level);
+    return known.over;
+  }
+
+  void look_at(int level) {
+    if (level == level_) return;
+    level_ = level;
+    const Excesses& below = excesses_over(level - 1);
+    const Excesses& above = excesses_over(level);
+    for (int k = 0; k < periods_; ++k) {
+      const size_t d = spoken_for_by_[static_cast<size_t>(k)];
+      loss_[static_cast<size_t>(k)] = price_ * (below[d] - above[d]);
+    }
+    up_[static_cast<size_t>(periods_)] = down_[static_cast<size_t>(periods_)] = 0;
     for (int k = periods_ - 1; k >= 0; --k) {
       const auto i = static_cast<size_t>(k);
       up_[i] = kPeriod + std::min(up_[i + 1], down_[i + 1]);
       down_[i] = std::min(launched(k), loss_[i] + down_[i + 1]);  // up_[i] too, when it serves at once
     }
   }
-
-  bool keep() const { return up_[0] <= down_[0]; }
-  bool launch() const { return launched(0) < loss_[0] + down_[1]; }
-  // Launched, and in service after so many periods more.
-  bool await(int periods) const {
-    periods = std::min(periods, periods_);
-    return kPeriod * periods + lost(0, periods) + up_[static_cast<size_t>(periods)] <= down_[0] + 1e-9;
-  }
-
- private:
   double lost(int from, int to) const {
     double sum = 0;
     for (int k = from; k < std::min(to, periods_); ++k) sum += loss_[static_cast<size_t>(k)];
@@ -64,8 +91,14 @@ class Level {
   }
 
   static constexpr size_t kMost = kMaxBootPeriods + kPeriodsAhead + 1;
+  const Outlook& outlook_;
   int boot_, periods_;
-  double boot_cost_;
+  double boot_cost_, price_;
+  size_t distances_ = 0;
+  std::array<int, kForecastHorizons + 1> distance_{};
+  std::array<uint8_t, kMost> spoken_for_by_;  // by period: which of the distances
+  std::array<Known, 4> known_{};
+  int level_ = -1;                              // that the rest is of
   std::array<double, kMost> loss_, up_, down_;  // filled up to periods_: costs from a period on, in instance-seconds
 };
 
@@ -82,8 +115,9 @@ int last_that(int good, int bad, Holds holds) {
 }  // namespace
 
 int worthwhile_size(const Outlook& outlook, const Sizing& sizing) {
-  const auto launch = [&](int level) { return Level(outlook, sizing, level).launch(); };
-  const auto keep = [&](int level) { return Level(outlook, sizing, level).keep(); };
+  Plan plan(outlook, sizing);
+  const auto launch = [&](int level) { return plan.launch(level); };
+  const auto keep = [&](int level) { return plan.keep(level); };
   int size = sizing.in_service;
   for (const Coming& batch : sizing.coming) size += batch.count;
   if (size < sizing.most && launch(size + 1)) {
@@ -96,7 +130,7 @@ int worthwhile_size(const Outlook& outlook, const Sizing& sizing) {
   }
   for (auto batch = sizing.coming.rbegin(); batch != sizing.coming.rend(); ++batch)
     for (int left = batch->count; left > 0; --left, --size)
-      if (size <= 1 || Level(outlook, sizing, size).await(batch->periods)) return std::max(size, 1);
+      if (size <= 1 || plan.await(size, batch->periods)) return std::max(size, 1);
   if (size <= 1 || keep(size)) return std::max(size, 1);
   return last_that(1, size, keep);
 }
@@ -123,7 +157,7 @@ double price_of(const PredictiveScaling& policy, const ForecastMemory& memory) {
 
 namespace {
 
-std::vector<Coming> coming_of(const ForecastMemory&, const PolicyMemory& memory, int coming, TimePoint now) {
+std::vector<Coming> coming_of(const PolicyMemory& memory, int coming, TimePoint now) {
   std::vector<Coming> batches;
   // The newest orders are what is still to come.
   for (auto order = memory.orders.rbegin(); order != memory.orders.rend() && coming > 0; ++order) {
@@ -162,11 +196,15 @@ bool too_few(const Datapoint& point, const PolicyView& view) {
 // Takes in the datapoints not seen yet. True when there were any.
 bool take_in(const PredictiveScaling& policy, const MetricWindow& window, const PolicyView& view,
              PolicyMemory& memory) {
+  const ForecastMemory& known = memory.forecast.get();
+  auto first = window.finished.begin();
+  if (!known.recent.empty()) {  // mostly all but the last are known
+    const TimePoint news{(known.newest + 1) * window.period};
+    for (first = window.finished.end(); first != window.finished.begin() && std::prev(first)->start >= news;) --first;
+  }
   bool any = false;
-  for (const Datapoint& point : window.finished) {
+  for (const Datapoint& point : std::span(first, window.finished.end())) {
     const int64_t period = point.start.time_since_epoch() / window.period;
-    const ForecastMemory& known = memory.forecast.get();
-    if (!known.recent.empty() && period <= known.newest) continue;
     if (point.samples == 0 || too_few(point, view)) continue;
     // A simulation tells how many there were; live, those that were silent carried as much as the others.
     const double machines =
@@ -195,7 +233,36 @@ Reason explained(ReasonCode code, const PolicyName& name, const PolicyMemory& me
            fact("capacity", wanted), fact("by", std::string(forecaster_name(outlook.leading())))}};
 }
 
+int periods_to_boot(const PredictiveScaling& policy) {
+  return static_cast<int>((policy.buffer + kForecastPeriod - Duration{1}) / kForecastPeriod);
+}
+
+void size_anew(const PredictiveScaling& policy, const Outlook& outlook, double price, const PolicyView& view,
+               PolicyMemory& memory) {
+  if (memory.ordered != view.current) note_orders(policy, view.current, view.now, memory);
+  const std::vector<Coming> coming = coming_of(memory, view.fleet.coming, view.now);
+  int due = 0;
+  for (const Coming& batch : coming) due += batch.count;
+  memory.wanted = worthwhile_size(outlook, {.in_service = std::max(0, view.current - due),
+                                            .coming = coming,
+                                            .boot_periods = periods_to_boot(policy),
+                                            .boot_seconds = seconds(policy.buffer),
+                                            .price = price});
+  if (policy.scale) note_orders(policy, memory.wanted, view.now, memory);
+}
+
 }  // namespace
+
+std::optional<int> forecast_size(const PredictiveScaling& policy, const MetricWindow& window, const PolicyView& view,
+                                 PolicyMemory& memory) {
+  const bool fresh = take_in(policy, window, view, memory);
+  if (fresh || memory.wanted == 0) {
+    const Outlook outlook(memory.forecast.get());
+    if (!outlook.known()) return std::nullopt;
+    size_anew(policy, outlook, price_of(policy, memory.forecast.get()), view, memory);
+  }
+  return memory.wanted;
+}
 
 Opinion opinion_of(const PolicyName& name, const PredictiveScaling& policy, const MetricWindow* window,
                    const PolicyView& view, PolicyMemory& memory) {
@@ -212,22 +279,12 @@ Opinion opinion_of(const PolicyName& name, const PredictiveScaling& policy, cons
   const Outlook outlook(memory.forecast.get());
   if (!outlook.known()) return unknown("no datapoint yet");
   const double price = price_of(policy, memory.forecast.get());
-  const auto boot = static_cast<int>((policy.buffer + kForecastPeriod - Duration{1}) / kForecastPeriod);
-  if (fresh || memory.wanted == 0) {
-    if (memory.ordered != view.current) note_orders(policy, view.current, view.now, memory);
-    const std::vector<Coming> coming = coming_of(memory.forecast.get(), memory, view.fleet.coming, view.now);
-    int due = 0;
-    for (const Coming& batch : coming) due += batch.count;
-    memory.wanted = worthwhile_size(outlook, {.in_service = std::max(0, view.current - due),
-                                              .coming = coming,
-                                              .boot_periods = boot,
-                                              .boot_seconds = seconds(policy.buffer),
-                                              .price = price});
-    if (policy.scale) note_orders(policy, memory.wanted, view.now, memory);
-  }
+  if (fresh || memory.wanted == 0) size_anew(policy, outlook, price, view, memory);
   const int wanted = memory.wanted;
-  Opinion opinion{
-      Stand::Hold, wanted, fresh, {explained(ReasonCode::ForecastAsks, name, memory, outlook, price, wanted, boot)}};
+  Opinion opinion{Stand::Hold,
+                  wanted,
+                  fresh,
+                  {explained(ReasonCode::ForecastAsks, name, memory, outlook, price, wanted, periods_to_boot(policy))}};
   if (!policy.scale) {
     // ForecastOnly: it says what it would do, and stands in nobody's way.
     opinion.stand = Stand::NoObjection;

@@ -44,6 +44,11 @@ double price_of(const PredictiveScaling& policy, const ForecastMemory& memory);
 // A forecast's capacity, raised by so many percent (MaxCapacityBuffer): the group's new MaxSize.
 int with_buffer(int capacity, int percent);
 
+// The size the policy wants now; nothing before there is a datapoint. Takes in the datapoints not seen yet, and sizes
+// anew when there were any: asked again at the same moment it changes nothing.
+std::optional<int> forecast_size(const PredictiveScaling& policy, const MetricWindow& window, const PolicyView& view,
+                                 PolicyMemory& memory);
+
 Opinion opinion_of(const PolicyName& name, const PredictiveScaling& policy, const MetricWindow* window,
                    const PolicyView& view, PolicyMemory& memory);
 

@@ -66,13 +66,15 @@ void roll(MetricWindow& window, TimePoint t, int keep) {
   if (window.samples > 0)
     window.finished.push_back(
         {window.start, value_of(window), window.samples, window.instances, window.fewest, window.most, window.weight});
-  window.start = period_start(t, window.period);
+  window.start = t < window.start + 2 * window.period ? window.start + window.period : period_start(t, window.period);
   window.samples = window.instances = 0;
   window.sum = window.minimum = window.maximum = 0;
   window.sketch.clear();
   window.fewest = window.most = window.warmed;
   const TimePoint oldest = window.start - window.period * keep;
-  std::erase_if(window.finished, [&](const Datapoint& point) { return point.start < oldest; });
+  const auto kept = std::find_if(window.finished.begin(), window.finished.end(),
+                                 [&](const Datapoint& point) { return point.start >= oldest; });
+  window.finished.erase(window.finished.begin(), kept);
 }
 
 void count_sample(MetricWindow& window, double value, bool new_instance) {

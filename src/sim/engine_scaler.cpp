@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/aggregate.h"
+#include "engine/predictive_scaling.h"
 #include "engine/scale.h"
 #include "engine/stabilization.h"
 #include "engine/target_tracking.h"
@@ -45,14 +46,22 @@ struct EngineScaler::State {
   std::optional<int> owed;  // desired since the start, where the plant decides for the first time later
   std::vector<Reason> reasons;
 
-  // Of a single plain target tracking policy, which most backtests are of: whether anything can come of this step. When
-  // its newest datapoints neither fill a run above the target nor one below it, engine/target_tracking holds, and all a
-  // step does to the memory is done here. The test holds every step against decide().
+  // Of a single plain policy, which most backtests are of: whether anything can come of this step. When the newest
+  // datapoints neither fill a run above the target nor one below it, engine/target_tracking holds; so does
+  // engine/predictive_scaling when the size it wants is there. All a step does to the memory then is done here. The
+  // tests hold every step against decide().
   const Policy* quick = nullptr;
+  PolicyMemory* quick_memory = nullptr;
   int known_run = 0, high_run = 0, low_run = 0;  // newest datapoints in a row, all known and whole; above; below
 
   void count_runs();
-  bool surely_holds(const FleetSum& sum, int desired) const;
+  bool surely_holds(const FleetSum& sum, int desired, TimePoint now);
+  bool tracking_holds(const TargetTracking& tracking, const FleetSum& sum) const;
+  bool forecast_holds(const PredictiveScaling& predictive, const FleetSum& sum, int desired, TimePoint now);
+  PolicyMemory& memory_of_quick() {  // kept as long as the policy is
+    if (quick_memory == nullptr) quick_memory = &memory.policies[quick->name];
+    return *quick_memory;
+  }
   void hold(int desired, TimePoint now);
 
   void begin(int in_service);
@@ -84,12 +93,17 @@ FleetSum EngineScaler::State::sum_of(const PlantView& view, uint32_t& warm_befor
   sum.live.counted = warmup_s > 0 ? fleet.warmed : static_cast<int>(warm_before);
   sum.live.silent = warmup_s > 0 ? 0 : just_warm;
   sum.live.warming = fleet.warming;
-  if (sum.live.counted > 0) sum.live.value = sum.live.mean = Known<double>(view.cpu.back(), kJustBefore);
+  if (sum.live.counted > 0) {
+    sum.live.value = Known<double>(view.cpu.back(), kJustBefore);
+    sum.live.mean = Known<double>(view.cpu.back(), kJustBefore);
+  }
   return sum;
 }
 
 void EngineScaler::State::count_runs() {
-  const auto& tracking = std::get<TargetTracking>(quick->kind);
+  const auto* const kind = std::get_if<TargetTracking>(&quick->kind);
+  if (kind == nullptr) return;
+  const TargetTracking& tracking = *kind;
   const MetricWindow& window = memory.windows.front();
   const Datapoint* newest = window.finished.empty() ? nullptr : &window.finished.back();
   if (newest == nullptr || newest->start != window.start - window.period || is_partial(*newest)) {
@@ -101,16 +115,27 @@ void EngineScaler::State::count_runs() {
   low_run = newest->value < low_line(tracking) ? low_run + 1 : 0;
 }
 
-bool EngineScaler::State::surely_holds(const FleetSum& sum, int desired) const {
-  const auto& tracking = std::get<TargetTracking>(quick->kind);
+bool EngineScaler::State::surely_holds(const FleetSum& sum, int desired, TimePoint now) {
+  if (desired < seen.group.min_size || desired > seen.group.max_size || desired != memory.desired_seen) return false;
+  const auto* const tracking = std::get_if<TargetTracking>(&quick->kind);
+  return tracking != nullptr ? tracking_holds(*tracking, sum)
+                             : forecast_holds(std::get<PredictiveScaling>(quick->kind), sum, desired, now);
+}
+
+bool EngineScaler::State::tracking_holds(const TargetTracking& tracking, const FleetSum& sum) const {
   return known_run >= std::max(tracking.datapoints_out, tracking.datapoints_in) + kExtraDatapoints &&
-         high_run < tracking.datapoints_out && low_run < tracking.datapoints_in && sum.live.trusted() &&
-         desired >= seen.group.min_size && desired <= seen.group.max_size && desired == memory.desired_seen;
+         high_run < tracking.datapoints_out && low_run < tracking.datapoints_in && sum.live.trusted();
+}
+
+bool EngineScaler::State::forecast_holds(const PredictiveScaling& predictive, const FleetSum& sum, int desired,
+                                         TimePoint now) {
+  const PolicyView view{seen, sum.fleet, std::chrono::seconds(warmup_s), desired, now, &sum.live};
+  return forecast_size(predictive, memory.windows.front(), view, memory_of_quick()) == desired;
 }
 
 void EngineScaler::State::hold(int desired, TimePoint now) {
-  PolicyMemory& policy = memory.policies[quick->name];
-  policy.high.state = AlarmState::Ok;
+  PolicyMemory& policy = memory_of_quick();
+  if (std::holds_alternative<TargetTracking>(quick->kind)) policy.high.state = AlarmState::Ok;
   memory.evaluated_at = now;
   reasons.clear();
   if (quick->stabilization_in == Duration{0} && quick->stabilization_out == Duration{0}) return;
@@ -158,9 +183,13 @@ Result<std::unique_ptr<EngineScaler>> EngineScaler::make(const Group& group, Tim
   const Group& own = state->seen.group;
   if (own.policies.size() == 1 && own.alarms.empty() && own.scheduled.empty() && own.policies[0].enabled &&
       own.evaluation_interval == Duration{0} && own.suspended.none()) {
-    const auto* tracking = std::get_if<TargetTracking>(&own.policies[0].kind);
+    const Policy& policy = own.policies[0];
+    const auto* tracking = std::get_if<TargetTracking>(&policy.kind);
+    const auto* predictive = std::get_if<PredictiveScaling>(&policy.kind);
+    const bool stabilized = policy.stabilization_in > Duration{0} || policy.stabilization_out > Duration{0};
     if (tracking != nullptr && !tracking->disable_scale_in && !is_total(tracking->metric.statistic))
-      state->quick = &own.policies[0];
+      state->quick = &policy;
+    if (predictive != nullptr && predictive->scale && !stabilized) state->quick = &policy;
   }
   state->warmup_s = std::chrono::ceil<std::chrono::seconds>(instance_warmup(group)).count();
   return std::unique_ptr<EngineScaler>(new EngineScaler(std::move(state)));
@@ -181,7 +210,7 @@ int EngineScaler::decide(const PlantView& view) {
   }
   if (s.quick != nullptr) {
     s.count_runs();
-    if (!first && s.surely_holds(sum, view.size())) {
+    if (!first && s.surely_holds(sum, view.size(), now)) {
       s.hold(view.size(), now);
       return view.size();
     }

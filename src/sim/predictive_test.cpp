@@ -63,6 +63,44 @@ TEST(Predictive, AnObjectiveThatIsStricterLosesLessAndCostsMore) {
   EXPECT_LT(b.cost, a.cost);
 }
 
+// Asks both, and lets the plant follow the first.
+class Pair final : public PlantScaler {
+ public:
+  Pair(PlantScaler& first, PlantScaler& second) : first_(first), second_(second) {}
+  int decide(const PlantView& view) override {
+    const int wanted = first_.decide(view), other = second_.decide(view);
+    differences += wanted != other ? 1 : 0;
+    holds += wanted == view.size() ? 1 : 0;
+    return wanted;
+  }
+  int differences = 0, holds = 0;
+
+ private:
+  PlantScaler& first_;
+  PlantScaler& second_;
+};
+
+// A group with one plain policy is decided by a shorter way while it holds; a second policy, though disabled, makes it
+// take the whole way.
+TEST(Predictive, TheShortWayOfABacktestIsTheWholeWay) {
+  for (const double objective : {0.0, 0.001})
+    for (const int max : {kMaxPlantSize, 25}) {
+      Group group = predictive_group(objective);
+      group.max_size = max;
+      Group whole = group;
+      whole.policies.push_back({PolicyName("none"), false, SimpleScaling{}});
+      for (const DemandTrace& trace : made_traces(3, 4)) {
+        SCOPED_TRACE(trace.name);
+        const auto a = engine(group), b = engine(whole);
+        Pair pair(*a, *b);
+        const PlantScore score = run(trace, pair);
+        EXPECT_EQ(pair.differences, 0);
+        EXPECT_GT(pair.holds, 100);
+        EXPECT_GT(score.changes, 10);
+      }
+    }
+}
+
 TEST(Predictive, ARestartChangesNoLaterDecision) {
   const DemandTrace trace = made_traces(3, 3)[2];
   PolicyMemory through, restarted;
