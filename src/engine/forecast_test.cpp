@@ -131,7 +131,7 @@ TEST(Forecast, IsBounded) {
 TEST(Forecast, FollowsTheShapeOfTheDay) {
   constexpr double kTurn = 2 * 3.14159265358979323846 / 1440;
   const ForecastMemory memory = learned(5 * 1440, [](int i) { return 20 - 10 * std::cos(i * kTurn) + noise(i); });
-  const TimePoint midnight{(kFirst + 5 * 1440) * kForecastPeriod};
+  const TimePoint midnight{(kFirst + int64_t{5} * 1440) * kForecastPeriod};
   const auto points = forecast_range(memory, 100, midnight, midnight + 24h, 1h);
   ASSERT_EQ(points.size(), 24U);
   EXPECT_NEAR(points[0].load, 10.5, 3);
