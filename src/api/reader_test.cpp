@@ -82,6 +82,7 @@ TEST(Yaml, TellsFaultsWithTheirPosition) {
   EXPECT_THAT(yaml_fault("# only a comment\n"), HasSubstr("empty; expected 'version: 1'"));
   EXPECT_EQ(yaml_fault("a:\n\tb: 1\n"), "2:1: tabs are not allowed as indentation; use spaces");
   EXPECT_EQ(yaml_fault("a: \"x\xFF\"\n"), "1:6: byte 0xFF is not valid UTF-8 text");
+  EXPECT_EQ(yaml_fault("a:\nd: \"\\x84\\"), "2:11: unknown escape character: \\x04");  // the parser's own word
   EXPECT_EQ(yaml_fault(std::string_view("a: \0", 4)), "1:4: control character 0x00 is not allowed");
   EXPECT_THAT(yaml_fault("a: [1, 2"), HasSubstr(":"));
   EXPECT_THAT(yaml_fault("? [a]\n: 1\n"), HasSubstr("expected a name as key, found a list"));

@@ -195,7 +195,7 @@ std::optional<Node> read_yaml(std::string_view text, Faults& faults) {
   } catch (const Stop& stop) {
     faults.push_back(stop.fault);
   } catch (const YAML::Exception& error) {
-    faults.push_back({.path = {}, .what = error.msg, .aws = {}, .mark = to_mark(error.mark)});
+    faults.push_back({.path = {}, .what = shown(error.msg), .aws = {}, .mark = to_mark(error.mark)});
   }
   return std::nullopt;
 }
