@@ -45,10 +45,12 @@ void fuzz_one(Input input) {
     xml = "<r>";
     api::append_members(xml, response, style);
     parse_strictly(xml + "</r>", document);
-    const char* item = style == api::ListStyle::Member ? "member" : "item";
-    const pugi::xml_node found = document.child("r").child("AutoScalingGroups").child(item);
-    HOLDS(found.child_value("AutoScalingGroupName") == wanted);
-    HOLDS(found.child("AvailabilityZones").child_value(item) == wanted);
+    const bool member = style == api::ListStyle::Member;  // else as EC2 writes: items, and names that begin small
+    const char* item = member ? "member" : "item";
+    const pugi::xml_node groups = document.child("r").child(member ? "AutoScalingGroups" : "autoScalingGroups");
+    const pugi::xml_node found = groups.child(item);
+    HOLDS(found.child_value(member ? "AutoScalingGroupName" : "autoScalingGroupName") == wanted);
+    HOLDS(found.child(member ? "AvailabilityZones" : "availabilityZones").child_value(item) == wanted);
   }
 
   for (const char c : api::warning_header({text}, {text})) HOLDS(c >= 32 && c < 127);
